@@ -1,0 +1,114 @@
+"""The one interface of all models, and how a fitted model is saved. No algorithm lives here."""
+
+import inspect
+import json
+import os
+import shutil
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from recutils import runs
+from recutils.tables import Interactions, Problem
+
+FORMAT = 1
+
+
+class Model(ABC):
+    """Fit on interactions, then score histories.
+
+    A history is a sparse row over items (n_items columns, values as in training). A known user, a list of liked items
+    and a new user (an empty row) are therefore one and the same call. Seen items are masked in `rank`, not here.
+    Keyword arguments of __init__ are the parameters; they are kept under the same names and saved with the model.
+    """
+
+    name: ClassVar[str]
+    needs_time: ClassVar[bool] = False
+    arrays: ClassVar[tuple[str, ...]] = ()  # names of the fitted numpy attributes, all that `save` must keep
+    n_items: int | None = None
+
+    @abstractmethod
+    def _fit(self, train: Interactions) -> None:
+        """Learn the arrays from the training part."""
+
+    @abstractmethod
+    def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
+        """Scores (n_histories, n_items) of checked histories."""
+
+    def fit(self, train: Interactions) -> Self:
+        """Learn from the training part, which is not changed. Raises Problem when it is empty or lacks time."""
+        if len(train) == 0:
+            raise Problem(
+                f"{self.name} cannot learn from an empty training part; check the split's shares or the sample."
+            )
+        if self.needs_time and not train.has_time:
+            raise Problem(
+                f"{self.name} needs a time for each interaction; these data have none. Use a model that needs no time."
+            )
+        self._fit(train)
+        self.n_items = train.n_items
+        return self
+
+    def score(self, histories: sparse.csr_matrix) -> np.ndarray:
+        """Scores (n_histories, n_items) float32, higher is better; finite for every history, the empty one included.
+
+        Raises Problem before fit and when the histories have another number of items than the training part.
+        """
+        if self.n_items is None:
+            raise Problem(f"{self.name} was asked to score before it was fitted. Call fit(train) first.")
+        if histories.shape[1] != self.n_items:
+            raise Problem(
+                f"histories have {histories.shape[1]} items; {self.name} was fitted on {self.n_items}. "
+                "Build both from one data set."
+            )
+        return np.ascontiguousarray(self._score(histories.tocsr()), dtype=np.float32)
+
+    def parameters(self) -> dict[str, Any]:
+        """The arguments of __init__ by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def save(self, folder: Path) -> Path:
+        """Write parameters (JSON) and arrays (safetensors) as a folder, whole or not at all; replaces an older one."""
+        from safetensors.numpy import save_file
+
+        if self.n_items is None:
+            raise Problem(f"{self.name} was asked to be saved before it was fitted. Call fit(train) first.")
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        partial.mkdir(parents=True)
+        save_file(
+            {name: np.ascontiguousarray(getattr(self, name)) for name in self.arrays}, partial / "arrays.safetensors"
+        )
+        manifest = {"format": FORMAT, "model": self.name, "n_items": self.n_items, "parameters": self.parameters()}
+        runs.write_text(partial / "model.json", json.dumps(manifest, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """A model that `save` wrote. Raises Problem for another model's folder or a newer format."""
+        from safetensors.numpy import load_file
+
+        manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if manifest["model"] != cls.name or manifest["format"] > FORMAT:
+            came = f"model {manifest['model']!r} in format {manifest['format']}"
+            raise Problem(
+                f"{folder} holds {came}; expected {cls.name!r} in format {FORMAT} or older. "
+                "Load it with the right class or version."
+            )
+        model = cls(**manifest["parameters"])
+        for name, array in load_file(folder / "arrays.safetensors").items():
+            setattr(model, name, array)
+        model.n_items = manifest["n_items"]
+        return model
+
+
+class RatingModel(Model):
+    """A model that also says which rating a user would give."""
+
+    @abstractmethod
+    def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Ratings (n,) of user rows for item rows; where one side is unknown, from what is known of the other."""

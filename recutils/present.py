@@ -1,0 +1,178 @@
+"""One look for all notebooks: figures, tables and sentences. It shows what it is given and computes no results."""
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from recutils.runs import Run
+from recutils.tables import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (6.0, 3.5)  # inches
+# Okabe & Ito (2008), "Color universal design": safe for the colour-blind; its yellow is left out, too pale in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "//", "..", "xx", "\\\\", "--", "oo")
+STYLE = {
+    "figure.figsize": SIZE,
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "recutils",
+}
+TITLE_SIZE = 11  # points
+MAX_ROWS = 12
+MIN_TITLE_WORDS = 4
+
+
+def figure(columns: int = 1, *, height: float = SIZE[1]) -> tuple["Figure", "Axes"]:
+    """A figure in the house style with one or more panels side by side: fig, ax (ax is an array when columns > 1).
+
+    height: inches. Colours, line styles and markers change together, so that a print in grey stays readable.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    cycle = cycler(color=COLOURS) + cycler(linestyle=LINES) + cycler(marker=MARKERS)
+    with mpl.rc_context(STYLE | {"axes.prop_cycle": cycle}):
+        fig = Figure(figsize=(SIZE[0] * max(1.0, 0.75 * columns), height), layout="constrained")
+        FigureCanvasAgg(fig)
+        axes = fig.subplots(1, columns)
+    return fig, axes
+
+
+def means(ax: "Axes", values: Mapping[str, tuple[float, float | None, float | None]], digits: int = 3) -> None:
+    """Draw named means with their intervals, the first on top: a dot, a whisker, and the number at the right edge.
+
+    values: name -> (mean, low, high); low and high may be None. The scale starts at zero when no value is negative.
+    """
+    rows = range(len(values))[::-1]
+    for row, (mean, low, high) in zip(rows, values.values(), strict=True):
+        ax.plot([mean], [row], "o", color=COLOURS[0], markersize=7)
+        if low is not None and high is not None:
+            ax.plot([low, high], [row, row], "-", color=COLOURS[0], linewidth=2, marker="|", markersize=9)
+        ax.annotate(f"{mean:.{digits}f}", (1.01, row), xycoords=("axes fraction", "data"), va="center")
+    ax.set_yticks(rows, list(values))
+    ax.set_ylim(-0.6, len(values) - 0.4)
+    ax.margins(x=0.05)
+    if all(mean >= 0 for mean, _, _ in values.values()):
+        ax.set_xlim(left=0)
+
+
+def check_figure(fig: "Figure", title: str) -> None:
+    """Raise Problem unless the title states a finding and every visible axis has a name."""
+    if len(title.split()) < MIN_TITLE_WORDS:
+        raise Problem(f"a figure's title must state the finding in at least {MIN_TITLE_WORDS} words; got {title!r}")
+    for number, ax in enumerate(fig.axes):
+        if not ax.axison or ax.get_label() == "<colorbar>":
+            continue
+        missing = [name for name, text in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())) if not text.strip()]
+        if missing:
+            raise Problem(
+                f"panel {number}: axis {' and '.join(missing)} has no name. "
+                "Set it with ax.set(xlabel=..., ylabel=...), units included."
+            )
+
+
+def show(fig: "Figure", name: str, title: str, *, run: Run, alt: str = "") -> None:
+    """Title, check, save as figures/<name>.png in the run's folder, and display with a text that replaces it.
+
+    title: the finding, a sentence. alt: what the picture shows; the title when left out.
+    """
+    from IPython.display import display
+
+    check_figure(fig, title)
+    if len(fig.axes) == 1:
+        fig.axes[0].set_title(title, loc="left", fontsize=TITLE_SIZE, fontweight="bold", wrap=True)
+    else:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", dpi=STYLE["savefig.dpi"], metadata={"Software": None})
+    run.path(f"figures/{name}.png").write_bytes(picture.getvalue())
+    width = int(fig.get_figwidth() * STYLE["figure.dpi"])
+    text = alt or title
+    command = f"papermill {run.notebook}.ipynb out.ipynb"
+    data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": text}
+    metadata = {"image/png": {"width": width, "alt": text, "made_by": command}}
+    display(data, metadata=metadata, raw=True)
+
+
+def say(text: str) -> None:
+    """Show a computed sentence as Markdown, so that no measured number has to be typed into prose."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def interval(value: float, low: float | None, high: float | None, digits: int = 3) -> str:
+    """A number with its interval, "0.123 [0.100, 0.150]"; "n/a" for a missing value."""
+    if value is None or np.isnan(value):
+        return "n/a"
+    ends = "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{ends}"
+
+
+def _cell(value: object, digits: int) -> str:
+    """One value as text: three decimals for fractions, thousands marked in counts, "" for nothing."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:,.{digits}f}"
+    return str(value)
+
+
+def _best_rows(column: pd.Series, direction: str) -> pd.Series:
+    """True at the best numbers of a column; direction is "max" or "min"."""
+    if direction not in ("max", "min"):
+        raise Problem(f"best must be 'max' or 'min'; got {direction!r} for column {column.name!r}")
+    numbers = pd.to_numeric(column, errors="coerce")
+    return numbers == getattr(numbers, direction)()
+
+
+def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None = None, digits: int = 3) -> None:
+    """Show a small table in the house style; numbers to the right, the best of a column in bold.
+
+    best: column -> "max" | "min". Raises Problem above 12 rows (show the head, and keep the rest with run.table).
+    """
+    from IPython.display import HTML, display
+
+    if len(frame) > MAX_ROWS:
+        raise Problem(
+            f"a table shows at most {MAX_ROWS} rows; got {len(frame)}. "
+            f"Show frame.head({MAX_ROWS}), store all with run.table(...)."
+        )
+    unknown = set(best or {}) - set(frame.columns)
+    if unknown:
+        raise Problem(f"best names columns {sorted(unknown)}; the table has {list(frame.columns)}")
+    text = pd.DataFrame(
+        {name: [_cell(value, digits) for value in frame[name]] for name in frame.columns}, columns=frame.columns
+    )
+    style = text.style.hide(axis="index").set_caption(caption).format(escape="html").set_uuid("t")
+    for name in frame.columns:
+        right = pd.api.types.is_numeric_dtype(frame[name])
+        style = style.set_properties(subset=[name], **{"text-align": "right" if right else "left"})
+    for name, direction in (best or {}).items():
+        bold = np.where(_best_rows(frame[name], direction), "font-weight: bold", "")
+        style = style.apply(lambda column, bold=bold: list(bold), subset=[name])
+    display(HTML(style.to_html()))

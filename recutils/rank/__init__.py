@@ -1,0 +1,1 @@
+"""Stage rank: scores, seen items and k in, ranked lists out. No training here."""

@@ -1,0 +1,111 @@
+"""Laws that every model obeys. A new model is added to MODELS and nowhere else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recutils.model.base import Model, RatingModel
+from recutils.model.baselines import Popularity, Random, RecentPopularity
+from recutils.model.svd import NMF, SVD, Baseline, NormalRating
+from recutils.rank.top import recommend
+from recutils.tables import Interactions, Problem
+
+MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
+RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
+each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
+each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)
+
+
+def test_no_model_is_forgotten() -> None:
+    def concrete(parent: type[Model]) -> set[type[Model]]:
+        children = {child for below in parent.__subclasses__() for child in {below} | concrete(below)}
+        return {child for child in children if child.__module__.startswith("recutils") and hasattr(child, "name")}
+
+    assert concrete(Model) == set(MODELS)
+    assert len({make.name for make in MODELS}) == len(MODELS)
+
+
+@each_model
+def test_refit_gives_the_same_scores(make: type[Model], ratings: Interactions) -> None:
+    first, second = make().fit(ratings), make().fit(ratings)
+    assert np.array_equal(first.score(ratings.matrix()), second.score(ratings.matrix()))
+
+
+@each_model
+def test_scores_are_finite_float32_even_for_strangers(make: type[Model], ratings: Interactions) -> None:
+    histories = sparse.vstack([ratings.matrix()[:3], sparse.csr_matrix((2, ratings.n_items))], format="csr")
+    scores = make().fit(ratings).score(histories)
+    assert scores.shape == (5, ratings.n_items) and scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    assert np.array_equal(scores[3], scores[4])
+
+
+@each_model
+def test_permuting_users_permutes_rows(make: type[Model], ratings: Interactions) -> None:
+    model, histories = make().fit(ratings), ratings.matrix()
+    order = np.random.default_rng(3).permutation(ratings.n_users)
+    np.testing.assert_allclose(model.score(histories[order]), model.score(histories)[order], rtol=1e-6, atol=1e-6)
+
+
+@each_model
+def test_a_known_user_and_the_same_list_of_items_are_one_call(make: type[Model], ratings: Interactions) -> None:
+    model, history = make().fit(ratings), ratings.matrix()[5]
+    anonymous = sparse.csr_matrix((history.data, (np.zeros(history.nnz, dtype=int), history.indices)), history.shape)
+    assert np.array_equal(model.score(history), model.score(anonymous))
+
+
+@each_model
+def test_fit_and_score_change_nothing_they_were_given(make: type[Model], ratings: Interactions) -> None:
+    before, histories = ratings.rows.copy(), ratings.matrix()
+    values = histories.copy()
+    make().fit(ratings).score(histories)
+    assert before.equals(ratings.rows)
+    assert (histories != values).nnz == 0 and histories.nnz == values.nnz
+
+
+@each_model
+def test_saving_and_loading_changes_nothing(make: type[Model], ratings: Interactions, tmp_path: Path) -> None:
+    model = make().fit(ratings)
+    model.save(tmp_path / "bundle")
+    loaded = make.load(model.save(tmp_path / "bundle"))
+    assert loaded.parameters() == model.parameters()
+    assert np.array_equal(loaded.score(ratings.matrix()), model.score(ratings.matrix()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
+
+
+@each_model
+def test_misuse_is_named(make: type[Model], ratings: Interactions, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="before it was fitted"):
+        make().score(ratings.matrix())
+    with pytest.raises(Problem, match="before it was fitted"):
+        make().save(tmp_path / "bundle")
+    with pytest.raises(Problem, match="empty training part"):
+        make().fit(ratings.only(np.zeros(len(ratings), dtype=bool)))
+    with pytest.raises(Problem, match="histories have 31 items"):
+        make().fit(ratings).score(sparse.csr_matrix((1, 31)))
+
+
+@each_model
+def test_constant_ratings_and_items_nobody_met(make: type[Model], ratings: Interactions) -> None:
+    rows = ratings.rows[ratings.item < 20].assign(value=3.0)
+    model = make().fit(Interactions(rows, ratings.n_users, ratings.n_items))
+    assert np.isfinite(model.score(ratings.matrix())).all()
+    lists = recommend(model, ratings.matrix(), 5)
+    assert (lists >= 0).all()
+
+
+@each_rating_model
+def test_predictions_are_finite_and_on_the_scale(make: type[RatingModel], ratings: Interactions) -> None:
+    model = make().fit(ratings.only((ratings.user > 0) & (ratings.item > 0)))
+    users, items = np.divmod(np.arange(ratings.n_users * ratings.n_items), ratings.n_items)
+    predicted = model.predict(users, items)
+    assert predicted.shape == (ratings.n_users * ratings.n_items,)
+    assert predicted.min() >= 1 and predicted.max() <= 5
+
+
+def test_another_models_folder_is_refused(ratings: Interactions, tmp_path: Path) -> None:
+    folder = Popularity().fit(ratings).save(tmp_path / "bundle")
+    with pytest.raises(Problem, match="expected 'svd'"):
+        SVD.load(folder)

@@ -169,9 +169,9 @@ def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None =
         {name: [_cell(value, digits) for value in frame[name]] for name in frame.columns}, columns=frame.columns
     )
     style = text.style.hide(axis="index").set_caption(caption).format(escape="html").set_uuid("t")
-    for name in frame.columns:
-        right = pd.api.types.is_numeric_dtype(frame[name])
-        style = style.set_properties(subset=[name], **{"text-align": "right" if right else "left"})
+    sides = ["right" if pd.api.types.is_numeric_dtype(frame[name]) else "left" for name in frame.columns]
+    cells = [{"selector": f".col{n}", "props": f"text-align: {side}"} for n, side in enumerate(sides)]
+    style = style.set_table_styles(cells)
     for name, direction in (best or {}).items():
         bold = np.where(_best_rows(frame[name], direction), "font-weight: bold", "")
         style = style.apply(lambda column, bold=bold: list(bold), subset=[name])

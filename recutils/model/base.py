@@ -23,12 +23,15 @@ class Model(ABC):
     A history is a sparse row over items (n_items columns, values as in training). A known user, a list of liked items
     and a new user (an empty row) are therefore one and the same call. Seen items are masked in `rank`, not here.
     Keyword arguments of __init__ are the parameters; they are kept under the same names and saved with the model.
+    Strangers: a model that can say nothing of a history without items (`serves_strangers` is False) gives popularity.
     """
 
     name: ClassVar[str]
     needs_time: ClassVar[bool] = False
-    arrays: ClassVar[tuple[str, ...]] = ()  # names of the fitted numpy attributes, all that `save` must keep
+    serves_strangers: ClassVar[bool] = True  # False: `score` puts popularity where this model has nothing to say
+    arrays: ClassVar[tuple[str, ...]] = ()  # names of the fitted attributes, numpy or csr, all that `save` must keep
     n_items: int | None = None
+    popular: np.ndarray  # (n_items,) float32, training events of each item
 
     @abstractmethod
     def _fit(self, train: Interactions) -> None:
@@ -49,12 +52,15 @@ class Model(ABC):
                 f"{self.name} needs a time for each interaction; these data have none. Use a model that needs no time."
             )
         self._fit(train)
+        self.popular = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
         self.n_items = train.n_items
         return self
 
     def score(self, histories: sparse.csr_matrix) -> np.ndarray:
         """Scores (n_histories, n_items) float32, higher is better; finite for every history, the empty one included.
 
+        Where `serves_strangers` is False, an empty history gets the items' training counts instead, and so does one
+        that tells the model nothing (all its scores are equal: no item of it was met in training, say).
         Raises Problem before fit and when the histories have another number of items than the training part.
         """
         if self.n_items is None:
@@ -64,7 +70,11 @@ class Model(ABC):
                 f"histories have {histories.shape[1]} items; {self.name} was fitted on {self.n_items}. "
                 "Build both from one data set."
             )
-        return np.ascontiguousarray(self._score(histories.tocsr()), dtype=np.float32)
+        histories = histories.tocsr()
+        scores = np.ascontiguousarray(self._score(histories), dtype=np.float32)
+        if not self.serves_strangers:
+            scores[(np.diff(histories.indptr) == 0) | (scores.max(axis=1) == scores.min(axis=1))] = self.popular
+        return scores
 
     def parameters(self) -> dict[str, Any]:
         """The arguments of __init__ by name."""
@@ -78,9 +88,8 @@ class Model(ABC):
             raise Problem(f"{self.name} was asked to be saved before it was fitted. Call fit(train) first.")
         partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         partial.mkdir(parents=True)
-        save_file(
-            {name: np.ascontiguousarray(getattr(self, name)) for name in self.arrays}, partial / "arrays.safetensors"
-        )
+        fitted = {name: getattr(self, name) for name in ("popular", *self.arrays)}
+        save_file(_packed(fitted), partial / "arrays.safetensors")
         manifest = {"format": FORMAT, "model": self.name, "n_items": self.n_items, "parameters": self.parameters()}
         runs.write_text(partial / "model.json", json.dumps(manifest, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,10 +109,44 @@ class Model(ABC):
                 "Load it with the right class or version."
             )
         model = cls(**manifest["parameters"])
-        for name, array in load_file(folder / "arrays.safetensors").items():
+        for name, array in _unpacked(load_file(folder / "arrays.safetensors")).items():
             setattr(model, name, array)
         model.n_items = manifest["n_items"]
         return model
+
+
+def check_values(values: str) -> None:
+    """Raise Problem unless `values` is "value" or "binary"."""
+    if values not in ("value", "binary"):
+        raise Problem(f"values must be 'value' or 'binary'; got {values!r}")
+
+
+def as_values(histories: sparse.csr_matrix, values: str) -> sparse.csr_matrix:
+    """Histories as a model reads them: "value" as they are, "binary" with 1 for every stored entry; a new matrix."""
+    data = histories.data.astype(np.float32) if values == "value" else np.ones(histories.nnz, dtype=np.float32)
+    return sparse.csr_matrix((data, histories.indices, histories.indptr), shape=histories.shape)
+
+
+def _packed(fitted: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Contiguous arrays by name; a csr matrix becomes four, "name.data" and so on."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, array in fitted.items():
+        if sparse.issparse(array):
+            shape = np.array(array.shape)
+            parts = {"data": array.data, "indices": array.indices, "indptr": array.indptr, "shape": shape}
+            arrays |= {f"{name}.{part}": values for part, values in parts.items()}
+        else:
+            arrays[name] = np.ascontiguousarray(array)
+    return arrays
+
+
+def _unpacked(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The inverse of `_packed`."""
+    fitted: dict[str, Any] = {name: array for name, array in arrays.items() if "." not in name}
+    for name in {name.split(".")[0] for name in arrays if "." in name}:
+        data, indices, indptr, shape = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr", "shape"))
+        fitted[name] = sparse.csr_matrix((data, indices, indptr), shape=tuple(int(size) for size in shape))
+    return fitted
 
 
 class RatingModel(Model):

@@ -1,0 +1,29 @@
+"""The command line: `python -m recutils data | report | publish | diff`. Each stage brings its own commands."""
+
+import argparse
+import sys
+
+from recutils.data import cli as data
+from recutils.report import cli as report
+from recutils.tables import Problem
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. A fault that the user can cure is one message and code 2."""
+    parser = argparse.ArgumentParser(prog="python -m recutils", description="Language models in recommender systems, on real data.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    data.add_parser(commands)
+    report.add_parser(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        return chosen.handler(chosen)
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

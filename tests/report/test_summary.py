@@ -1,0 +1,72 @@
+"""The summary reads records and decides nothing by itself."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recutils import runs
+from recutils.report import summary
+from recutils.tables import Problem
+
+
+def record(model: str, value: float, delta: tuple | None = None, **fields: object) -> dict:
+    ends = dict(zip(["delta", "delta_low", "delta_high"], delta or [None] * 3, strict=True))
+    base = {"notebook": "30_x", "dataset": "made", "protocol": "H", "split": "temporal, valid", "metric": "ndcg"}
+    numbers = {"k": 10, "low": value - 0.01, "high": value + 0.01, "n": 9, "seed": 1, "p": None, "p_holm": None}
+    against = "popularity" if delta else None
+    return base | numbers | {"group": "all", "model": model, "value": value, "against": against} | ends | fields
+
+
+ROWS = [
+    record("popularity", 0.1),
+    record("good", 0.2, (0.1, 0.05, 0.15)),
+    record("bad", 0.05, (-0.05, -0.08, -0.01)),
+    record("so so", 0.11, (0.01, -0.02, 0.04)),
+]
+
+
+def test_verdicts_follow_the_interval_and_nothing_else() -> None:
+    (line,) = summary.verdicts(summary.as_frame(json.dumps(ROWS)))
+    assert line.endswith("against popularity, above: good; below: bad; undecided: so so (9 users).")
+
+
+def test_side_by_side_puts_the_best_first_and_leaves_no_nan() -> None:
+    table = summary.side_by_side(summary.as_frame(json.dumps(ROWS)))
+    assert table.model.tolist() == ["good", "so so", "popularity", "bad"]
+    assert table["Δ [95 %]"].tolist() == [
+        "0.100 [0.050, 0.150]",
+        "0.010 [-0.020, 0.040]",
+        "",
+        "-0.050 [-0.080, -0.010]",
+    ]
+    assert table.against.tolist() == ["popularity", "popularity", "", "popularity"]
+
+
+def test_by_notebook_counts() -> None:
+    table = summary.by_notebook(summary.as_frame(json.dumps(ROWS)))
+    assert table.to_numpy().tolist() == [["30_x", "made", 4, 4, 1, 3]]
+
+
+def test_places_are_tried_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "REPORTS", tmp_path)
+    monkeypatch.delenv("RECUTILS_RUN", raising=False)
+    with pytest.raises(Problem, match="make report PROFILE=smoke"):
+        summary.read_records()
+    for folder, source in (("published", "published"), ("runs/latest", "newest"), ("mine", "this report")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "metrics.json").write_text(json.dumps(ROWS))
+        if folder == "mine":
+            monkeypatch.setenv("RECUTILS_RUN", str(tmp_path / folder))
+        assert source in summary.read_records()[1]
+
+
+def test_a_report_without_records_says_so() -> None:
+    with pytest.raises(Problem, match="no records yet"):
+        summary.as_frame("[]")
+
+
+def test_types_survive_missing_numbers() -> None:
+    frame = summary.as_frame(json.dumps(ROWS[:1]))
+    assert frame.delta.isna().all() and frame.delta.dtype == float and isinstance(frame, pd.DataFrame)

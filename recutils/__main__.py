@@ -10,7 +10,7 @@ from recutils.tables import Problem
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. A fault that the user can cure is one message and code 2."""
-    parser = argparse.ArgumentParser(prog="python -m recutils", description="Language models in recommender systems, on real data.")
+    parser = argparse.ArgumentParser("python -m recutils", description="Language models in recommenders, on real data.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data.add_parser(commands)
     report.add_parser(commands)

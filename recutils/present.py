@@ -1,6 +1,7 @@
 """One look for all notebooks: figures, tables and sentences. It shows what it is given and computes no results."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -51,11 +52,10 @@ def figure(columns: int = 1, *, height: float = SIZE[1]) -> tuple["Figure", "Axe
     from matplotlib.figure import Figure
 
     cycle = cycler(color=COLOURS) + cycler(linestyle=LINES) + cycler(marker=MARKERS)
-    with mpl.rc_context(STYLE | {"axes.prop_cycle": cycle}):
-        fig = Figure(figsize=(SIZE[0] * max(1.0, 0.75 * columns), height), layout="constrained")
-        FigureCanvasAgg(fig)
-        axes = fig.subplots(1, columns)
-    return fig, axes
+    mpl.rcParams.update(STYLE | {"axes.prop_cycle": cycle})  # stays on, since a legend made later reads it too
+    fig = Figure(figsize=(SIZE[0] * max(1.0, 0.75 * columns), height), layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig, fig.subplots(1, columns)
 
 
 def means(ax: "Axes", values: Mapping[str, tuple[float, float | None, float | None]], digits: int = 3) -> None:
@@ -150,6 +150,11 @@ def _best_rows(column: pd.Series, direction: str) -> pd.Series:
     return numbers == getattr(numbers, direction)()
 
 
+def _name_of(caption: str, text: pd.DataFrame) -> str:
+    """A name for a table's styles, from its content, so that two tables on one page do not share them."""
+    return hashlib.sha256((caption + text.to_csv(index=False)).encode()).hexdigest()[:8]
+
+
 def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None = None, digits: int = 3) -> None:
     """Show a small table in the house style; numbers to the right, the best of a column in bold.
 
@@ -168,7 +173,7 @@ def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None =
     text = pd.DataFrame(
         {name: [_cell(value, digits) for value in frame[name]] for name in frame.columns}, columns=frame.columns
     )
-    style = text.style.hide(axis="index").set_caption(caption).format(escape="html").set_uuid("t")
+    style = text.style.hide(axis="index").set_caption(caption).format(escape="html").set_uuid(_name_of(caption, text))
     sides = ["right" if pd.api.types.is_numeric_dtype(frame[name]) else "left" for name in frame.columns]
     cells = [{"selector": f".col{n}", "props": f"text-align: {side}"} for n, side in enumerate(sides)]
     style = style.set_table_styles(cells)

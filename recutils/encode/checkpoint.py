@@ -230,8 +230,10 @@ NOISE = {  # logger -> what it says whenever transformers imports torchao: kerne
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bar, the load report (what matters of it becomes a Problem) and NOISE. Settings come back."""
-    filters = [(logging.getLogger(name), lambda line, text=text: text not in line.msg) for name, text in NOISE.items()]
+    """Without progress bar, NOISE and load report (what matters of it becomes a Problem). Settings come back."""
+    filters = [
+        (logging.getLogger(name), lambda line, text=text: text not in str(line.msg)) for name, text in NOISE.items()
+    ]
     for logger, wanted in filters:
         logger.addFilter(wanted)
     from transformers.utils import logging as shown

@@ -31,9 +31,9 @@ class Report:
     """What became of n texts, duplicates counted each time.
 
     truncated: texts longer than max_tokens. empty: texts without a character, whose vector is zero. unknown: tokens
-    that the vocabulary lacks (emoji, other scripts). tokens: what the model reads, special ones included. encoded: different
-    texts that went through the model in this call; the others came from the cache or are duplicates. damaged: files of
-    the cache that were damaged and made again.
+    that stand for what the vocabulary lacks (emoji, other scripts). tokens: what the model reads, with special ones.
+    encoded: different texts that went through the model in this call; all else came from the cache or was a duplicate.
+    damaged: files of the cache that were damaged and made again.
     """
 
     n: int
@@ -152,7 +152,8 @@ class Encoder:
         """Token numbers of each text, cut at max_tokens, and the facts (m, 3)."""
         tokenizer, _ = self._loaded
         plain = {"padding": False, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-        found = tokenizer(list(texts), truncation=False, **plain)["input_ids"]
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]  # half a surrogate pair is read as "?"
+        found = tokenizer(texts, truncation=False, **plain)["input_ids"]
         cut = np.array([len(row) > self.max_tokens for row in found])
         if cut.any():
             long = np.flatnonzero(cut)

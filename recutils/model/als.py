@@ -110,18 +110,17 @@ class BPR(Model):
     implicit draws the other item by its share of events, not evenly as the paper does. One thread, so that equal seeds
     give equal factors. BPR reads which items were met, not the values.
     A history with exactly the items of a training user gets that user's trained factors (the first such user's). Any
-    other is folded in, which is ours: Newton's method on the loss of its items against the mean item (by events) in
-    place of drawn ones, with the penalty reg for each item.
+    other is folded in, which is ours: Newton's method on the loss of its items against the mean of all other items (by
+    their share of events) in place of drawn ones, with the penalty reg for each item.
     Strangers get popularity. Raises Problem for negative values.
     """
 
     name = "bpr"
     serves_strangers = False
-    arrays = ("item_factors", "item_bias", "mean_item", "user_factors", "user_keys")
+    arrays = ("item_factors", "item_bias", "user_factors", "user_keys")
 
     item_factors: np.ndarray  # (n_items, factors) float32, zero rows for items without training events
     item_bias: np.ndarray  # (n_items,) float32
-    mean_item: np.ndarray  # (1 + factors,) float64: bias and factors of the mean item, weighted by events
     user_factors: np.ndarray  # (n_users, factors) float32
     user_keys: np.ndarray  # (n_users,) int64, digest of each training user's items
 
@@ -156,8 +155,6 @@ class BPR(Model):
         self.item_factors, self.item_bias = np.split(trained.item_factors, [self.factors], axis=1)
         self.item_bias, self.user_factors = self.item_bias[:, 0], trained.user_factors[:, : self.factors]
         self.user_keys = _keys(known)
-        share = known.sum(axis=0).A1 / known.nnz
-        self.mean_item = share @ np.column_stack([self.item_bias, self.item_factors]).astype(np.float64)
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
         return self.fold_in(histories) @ self.item_factors.T + self.item_bias
@@ -175,8 +172,7 @@ class BPR(Model):
 
     def _newton(self, items: np.ndarray, steps: int = 20) -> np.ndarray:
         """Factors (factors,) that minimise sum log(1 + exp(-margin)) + reg n / 2 |factors|^2 over the n items."""
-        above = self.item_factors[items] - self.mean_item[1:]
-        bias = self.item_bias[items] - self.mean_item[0]
+        above, bias = self._above_others(items)
         penalty = self.reg * max(len(items), 1)
         factors = np.zeros(self.factors)
         for _ in range(steps):
@@ -187,6 +183,13 @@ class BPR(Model):
             curvature = (above.T * (wrong * (1 - wrong))) @ above + penalty * np.eye(self.factors)
             factors = factors + np.linalg.solve(curvature, slope)
         return factors
+
+    def _above_others(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (n, factors) and bias (n,) of the items less those of the mean of all others, weighted by events."""
+        share = self.popular.astype(np.float64)
+        share[items] = 0
+        share /= max(share.sum(), 1.0)
+        return self.item_factors[items] - share @ self.item_factors, self.item_bias[items] - share @ self.item_bias
 
 
 def _keys(histories: sparse.csr_matrix) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recutils.report.index import row
+from recutils.report.index import by_metric, row
 from recutils.report.keys import COST_ROW
 from recutils.report.notebooks import Notebook, source
 from recutils.report.progress import span
@@ -54,9 +54,9 @@ def _chosen(record: Record, filters: list[dict[str, Any]]) -> bool:
 
 def headline(records: list[Record], filters: list[dict[str, Any]]) -> list[Record]:
     """The records for the README: those that the profile's `readme` chooses, else all that speak of everybody."""
-    if filters:
-        return in_order([record for record in records if _chosen(record, filters)])
-    return in_order([record for record in records if record.get("group") in (None, "", "all")])
+    filters = filters or [{"group": [None, "", "all"]}]
+    chosen = in_order([record for record in records if _chosen(record, filters)])
+    return sorted(chosen, key=lambda record: (str(record.get("notebook")), by_metric(record)))
 
 
 def results_table(records: list[Record]) -> str:

@@ -61,7 +61,8 @@ def _caption(record: Record) -> str:
     return " · ".join(str(record[name]) for name in ("dataset", "protocol", "split") if record.get(name))
 
 
-def _by_metric(record: Record) -> tuple[str, ...]:
+def by_metric(record: Record) -> tuple[str, ...]:
+    """The order in which the models of one metric stand together."""
     return (_caption(record), *(str(record.get(name)) for name in ("group", "metric", "k")))
 
 
@@ -69,7 +70,7 @@ def tables(records: list[Record]) -> list[tuple[str, list[tuple[str, list[dict[s
     """Rows of the results by notebook, and in each by data set and split; the models of one metric stand together."""
     found = []
     for notebook, own in groupby(in_order(records), key=lambda record: str(record.get("notebook", ""))):
-        parts = groupby(sorted(own, key=_by_metric), key=_caption)
+        parts = groupby(sorted(own, key=by_metric), key=_caption)
         found.append((notebook, [(caption, [row(record) for record in part]) for caption, part in parts]))
     return found
 

@@ -1,4 +1,4 @@
-"""Gates: published figures that this code must meet before it may claim anything. Real data, the published protocols."""
+"""Gates: published figures that this code must meet before it may claim anything, by the published protocols."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_p2_svd_to_six_digits(p2: Split) -> None:
 
 
 class KnownUsers:
-    """The protocol ranks by the rating predicted for the training user, clipped to 1-5; histories come in user order."""
+    """The protocol ranks by the rating predicted for the training user, clipped to 1-5."""
 
     def __init__(self, model: RatingModel, train: Interactions) -> None:
         self.model, self.row_of = model, {row.tobytes(): user for user, row in enumerate(train.matrix().toarray())}

@@ -11,13 +11,13 @@ VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup report smoke test lint lab publish clean clean-all
+.PHONY: help setup report smoke test lint lab student publish clean clean-all
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "report: PROFILE=smoke|standard|full  ONLY='31*'  JOBS=2  FORCE=1 (run what is unchanged too)"
-	@echo "set-up: PYTHON=python3.11 (3.11 to 3.13; else the first that works)   test, lab: ARGS='...'"
+	@echo "set-up: PYTHON=python3.11 (3.11 to 3.13; else the first that works)   test, lab, student: ARGS='...'"
 
 setup:  ## Make .venv from the lock; the other commands do it by themselves
 	@for p in .venv/bin/python python3 python3.11 python3.12 python3.13 python "$(PYTHON)"; do \
@@ -43,6 +43,9 @@ lint: setup  ## Check style, imports and that notebooks are stored without outpu
 
 lab: setup  ## Open JupyterLab in notebooks/ with the right kernel
 	@HF_HUB_OFFLINE=1 JUPYTER_PREFER_ENV_PATH=1 $(VENV) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+student: setup  ## Copy the notebooks without their solutions to student/ (ARGS='--out DIR')
+	@$(VENV) -m recutils student $(ARGS)
 
 publish: setup  ## Write reports/published/ and the README's table from a finished standard run
 	@$(VENV) -m recutils publish

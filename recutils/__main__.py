@@ -1,9 +1,10 @@
-"""The command line: `python -m recutils data | report | publish | diff`. Each stage brings its own commands."""
+"""The command line: `python -m recutils data | report | publish | diff | recommend`. Each stage brings its own commands."""
 
 import argparse
 import sys
 
 from recutils.data import cli as data
+from recutils.deploy import cli as deploy
 from recutils.report import cli as report
 from recutils.tables import Problem
 
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     data.add_parser(commands)
     report.add_parser(commands)
+    deploy.add_parser(commands)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.handler(chosen)

@@ -110,7 +110,7 @@ def show(fig: "Figure", name: str, title: str, *, run: Run, alt: str = "") -> No
     text = alt or title
     command = f"papermill {run.notebook}.ipynb out.ipynb"
     data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": text}
-    metadata = {"image/png": {"width": width, "alt": text, "made_by": command}}
+    metadata = {"image/png": {"width": width, "alt": text, "made_by": command, "file": f"figures/{name}.png"}}
     display(data, metadata=metadata, raw=True)
 
 

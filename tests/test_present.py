@@ -50,6 +50,7 @@ def test_a_figure_is_saved_and_shown_with_a_text(panel: tuple, run: Run, shown: 
     assert saved.startswith(b"\x89PNG")
     data, options = shown[0]
     assert data["text/plain"] == options["metadata"]["image/png"]["alt"] == "A rising line"
+    assert options["metadata"]["image/png"]["file"] == "figures/curve.png"
 
 
 def test_the_same_figure_gives_the_same_bytes(run: Run) -> None:

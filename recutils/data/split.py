@@ -147,6 +147,14 @@ def house(interactions: Interactions, rng: Rng = 0) -> Split:
     return temporal(interactions) if interactions.has_time else random_users(interactions, rng=rng)
 
 
+def frozen(split: Split) -> Split:
+    """Train and valid as one training part, for the one reading of test after every choice is made. valid is empty."""
+    rows = pd.concat([split.train.rows, split.valid.rows], ignore_index=True)
+    train = Interactions(rows, split.train.n_users, split.train.n_items)
+    notes = tuple(_strangers(train, split.test, "test"))
+    return Split(train, split.valid.only(NOBODY), split.test, f"{split.name}, refitted", split.pretends, notes)
+
+
 def last_n(interactions: Interactions, n: int = 1, *, order: str = "time") -> Split:
     """Each user's n last events are test, the n before them valid. Rows of each part keep file order.
 

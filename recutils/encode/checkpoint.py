@@ -94,17 +94,17 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def find(model: str | Path) -> Checkpoint:
-    """The checked folder of a model: a folder (from here, then from the repository), a checkpoint's name in the
-    catalogue, which is fetched, or a name on the hub such as "owner/model", of which only safetensors are taken.
+    """The checked folder of a model: a checkpoint's name in the catalogue, which is fetched, a folder (from here, then
+    from the repository), or a name on the hub such as "owner/model", of which only safetensors are taken.
 
     Raises Problem for a name that is none of these, a hub that is not reached, and a folder with missing files.
     """
     text = str(model)
+    if text in catalogue.entries():
+        return check(Checkpoint(text, _from_catalogue(text)))
     for place in (Path(text).expanduser(), runs.ROOT / text):
         if text and place.is_dir():
             return check(Checkpoint(text, place))
-    if text in catalogue.entries():
-        return check(Checkpoint(text, _from_catalogue(text)))
     if HUB_NAME.fullmatch(text) and not isinstance(model, Path) and not Path(text).parent.exists():
         return check(Checkpoint(text, _from_hub(text)))
     if "/" in text or isinstance(model, Path):
@@ -116,7 +116,7 @@ def find(model: str | Path) -> Checkpoint:
 def _from_catalogue(name: str) -> Path:
     if catalogue.entry(name).kind != "checkpoint":
         raise Problem(f"{name!r} is a data set; expected a checkpoint. See `python -m recutils data list`.")
-    return fetch(name)
+    return fetch(name, say=print)  # its terms, once; progress of the download
 
 
 def _from_hub(name: str) -> Path:

@@ -82,7 +82,7 @@ class Encoder:
     pooling: str | None = None
     normalise: bool = True
     max_tokens: int | None = None
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024  # the fastest of 256 to 4096 in fp32 and bf16 on two cores: benchmarks/bench_encode.py
     checkpoint: Checkpoint = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -167,9 +167,11 @@ class Encoder:
         """Vectors of one batch."""
         import torch
 
-        numbers, mask = (torch.from_numpy(table).to(self.device) for table in padded(tokens))
+        tokenizer, model = self._loaded
+        fill = tokenizer.pad_token_id or 0  # some models count positions by it
+        numbers, mask = (torch.from_numpy(table).to(self.device) for table in padded(tokens, fill))
         with torch.inference_mode():
-            hidden = self._loaded[1](input_ids=numbers, attention_mask=mask).last_hidden_state
+            hidden = model(input_ids=numbers, attention_mask=mask).last_hidden_state
             vectors = pool(hidden.float(), mask, str(self.pooling))
             if self.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
@@ -184,11 +186,11 @@ def pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.T
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def padded(tokens: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Token numbers (m, width) int64 filled with 0 on the right, and the mask (m, width), 1 where a token stands."""
+def padded(tokens: Sequence[Sequence[int]], fill: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Token numbers (m, width) int64, filled on the right, and the mask (m, width), 1 where a token stands."""
     lengths = np.array([len(row) for row in tokens])
     mask = np.arange(lengths.max()) < lengths[:, None]
-    numbers = np.zeros(mask.shape, dtype=np.int64)
+    numbers = np.full(mask.shape, fill, dtype=np.int64)
     numbers[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in tokens])
     return numbers, mask.astype(np.int64)
 

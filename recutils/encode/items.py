@@ -62,6 +62,12 @@ def texts_of(dataset: Dataset, template: str = "title+genres+year") -> list[str]
     return item_texts(cleaned, columns[1:])
 
 
+def fullest(dataset: Dataset) -> str:
+    """The name of the template with the most columns that this data set can fill; of equal ones the first."""
+    fillable = [name for name, columns in TEMPLATES.items() if set(columns) <= set(dataset.items)]
+    return max(fillable, key=lambda name: len(TEMPLATES[name]))
+
+
 def missing(dataset: Dataset, template: str = "title+genres+year") -> dict[str, int]:
     """How many items lack each column of the template, after cleaning: a gap that a model can see is a feature."""
     return {name: int((dataset.items[name].map(clean) == "").sum()) for name in _columns(dataset, template)}

@@ -130,7 +130,7 @@ class BPR(Model):
         factors: int = 64,
         learning_rate: float = 0.01,
         reg: float = 0.01,
-        iterations: int = 100,
+        iterations: int = 50,
         seed: int = 0,
     ) -> None:
         check_positive(factors=factors, learning_rate=learning_rate, reg=reg, iterations=iterations)

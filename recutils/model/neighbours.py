@@ -1,4 +1,4 @@
-"""Neighbourhood models: like items, and like users. No learnt item-to-item weights (ease.py), no vectors (content.py)."""
+"""Neighbourhood models: like items, and like users. No learnt item-to-item weights (ease.py), no vectors here."""
 
 from typing import ClassVar
 
@@ -36,8 +36,12 @@ class Neighbours(Model):
             raise Problem(f"neighbours (0 means all) and shrink must be 0 or more; got {neighbours} and {shrink}")
         self.similarity, self.neighbours, self.shrink, self.values = similarity, neighbours, shrink, values
 
+    def _compared(self, rows: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Rows as they are compared: as they are for the cosine, less each row's mean for Pearson."""
+        return rows if self.similarity == "cosine" else _centred(rows)
+
     def _nearest(self, rows: sparse.csr_matrix, others: sparse.csr_matrix, *, same: bool = False) -> sparse.csr_matrix:
-        """Similarities (n_rows, n_others) csr of each row to its nearest others; same: a row is not its own neighbour."""
+        """Similarities (n_rows, n_others) csr of each row to its nearest; same: a row is not its own neighbour."""
         turned, lengths = others.T.tocsr(), _lengths(others)
         found = []
         for first in range(0, rows.shape[0], BLOCK):
@@ -55,63 +59,49 @@ class ItemNeighbours(Neighbours):
     """Items like those of the history (Sarwar et al. 2001): the sum of similarity x value over an item's neighbours.
 
     The neighbours are the item's own, whether the history holds them or not. The sum is not divided by the similarities
-    (as for predicting ratings), since for a list many like items are better than one. With "pearson" values count as
-    deviations from the item's mean, so that a dislike lowers what is like it.
+    (as it is to predict a rating), since for a list many like items are better than one.
     Strangers get popularity; so do histories that meet no neighbour of any item.
     """
 
     name = "item neighbours"
-    arrays = ("weights", "means")
+    arrays = ("weights",)
 
     weights: sparse.csr_matrix  # (n_items, n_items) float32, column j holds the similarities of item j's neighbours
-    means: np.ndarray  # (n_items,) float64, subtracted from values; zeros for cosine
 
     def _fit(self, train: Interactions) -> None:
-        by_item = train.matrix(self.values).T.tocsr()
-        self.means = _means(by_item) if self.similarity == "pearson" else np.zeros(train.n_items)
-        by_item = _less(by_item, np.repeat(self.means, np.diff(by_item.indptr)))
+        by_item = self._compared(train.matrix(self.values).T.tocsr())
         self.weights = self._nearest(by_item, by_item, same=True).T.tocsr()
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
-        known = as_values(histories, self.values)
-        return (_less(known, self.means[known.indices]) @ self.weights).toarray()
+        return (as_values(histories, self.values) @ self.weights).toarray()
 
 
 class UserNeighbours(Neighbours):
     """What like users met (Resnick et al. 1994): the sum of similarity x value over a history's nearest training users.
 
     A training user is his own nearest neighbour: he takes one of the places and adds nothing to what he has not seen.
-    With "pearson" values count as deviations from the user's mean. The sum is not divided by the similarities.
+    The sum is not divided by the similarities (as it is to predict a rating).
     Strangers get popularity; so do histories that are like nobody's.
     """
 
     name = "user neighbours"
     arrays = ("known",)
 
-    known: sparse.csr_matrix  # (n_users, n_items) float32, training values, less each user's mean for Pearson
+    known: sparse.csr_matrix  # (n_users, n_items) float32, the training values
 
     def _fit(self, train: Interactions) -> None:
-        self.known = self._read(train.matrix())
+        self.known = train.matrix(self.values)
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
-        return (self._nearest(self._read(histories), self.known) @ self.known).toarray()
-
-    def _read(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Histories as compared: values, ones, or deviations from the row's mean."""
-        known = as_values(histories, self.values)
-        if self.similarity == "cosine":
-            return known
-        return _less(known, np.repeat(_means(known), np.diff(known.indptr)))
+        compared = self._compared(as_values(histories, self.values))
+        return (self._nearest(compared, self._compared(self.known)) @ self.known).toarray()
 
 
-def _means(rows: sparse.csr_matrix) -> np.ndarray:
-    """Mean (n,) float64 of each row's stored values; 0 for an empty row."""
-    sums = np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel()
-    return sums / np.maximum(np.diff(rows.indptr), 1)
-
-
-def _less(rows: sparse.csr_matrix, means: np.ndarray) -> sparse.csr_matrix:
-    """Stored values less the mean that belongs to each (n_stored,); what only rounding leaves over becomes 0."""
+def _centred(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Stored values less their row's mean; what only rounding leaves over becomes 0."""
+    counts = np.diff(rows.indptr)
+    means = np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel() / np.maximum(counts, 1)
+    means = np.repeat(means, counts)
     rest = rows.data - means
     rest[np.abs(rest) <= 1e-6 * np.abs(means)] = 0
     return sparse.csr_matrix((rest.astype(np.float32), rows.indices, rows.indptr), shape=rows.shape)

@@ -1,4 +1,4 @@
-"""The commands report, publish and diff: arguments in, exit code out. What they do stands in the modules they call."""
+"""The commands report, publish, diff, student: arguments in, exit code out. Their work stands in what they call."""
 
 import argparse
 import os
@@ -37,6 +37,18 @@ def diff(arguments: argparse.Namespace) -> int:
     return show(Project(Path(arguments.root).resolve()), arguments.a, arguments.b, print)
 
 
+def student(arguments: argparse.Namespace) -> int:
+    """Write copies of the notebooks without solutions; a copy that holds somebody's answers stays."""
+    from recutils.report.student import write
+
+    folder = Path(arguments.out or Path(arguments.root) / "student")
+    written = write(Project(Path(arguments.root).resolve()), folder)
+    print(f"{sum(written.values())} of {len(written)} student copies written to {folder}")
+    for name in (name for name, done in written.items() if not done):
+        print(f"  kept {name}: its cells were changed. For a fresh copy move it away and run the command again.")
+    return 0
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -45,7 +57,7 @@ def _positive(text: str) -> int:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add report, publish and diff; each sets `handler`, which takes the arguments and returns the exit code."""
+    """Add report, publish, diff, student; each sets `handler`, which takes the arguments and returns the exit code."""
     run = subparsers.add_parser("report", help="run the notebooks and write the reports")
     run.add_argument(
         "--profile", default="standard", metavar="NAME", help="how much to run: smoke, standard (default) or full"
@@ -81,5 +93,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     compare.add_argument("a", metavar="A", help="a run's id, 'latest', 'published' or a folder")
     compare.add_argument("b", metavar="B")
     compare.set_defaults(handler=diff)
-    for parser in (run, put, compare):
+    copies = subparsers.add_parser("student", help="copy the notebooks without their solutions; self-checks stay")
+    copies.add_argument("--out", default="", metavar="DIR", help="folder of the copies (default: student)")
+    copies.set_defaults(handler=student)
+    for parser in (run, put, compare, copies):
         parser.add_argument("--root", default=str(ROOT), help=argparse.SUPPRESS)

@@ -33,6 +33,7 @@ REMOTE = re.compile(
     re.IGNORECASE,
 )
 PICTURES = ("image/png", "image/jpeg", "image/gif")
+FORMATS = (("CSV", "csv"), ("LaTeX", "tex"))
 LABELS = {"parameters": "parameters", "injected-parameters": "parameters of this run", "solution": "solution"}
 
 
@@ -78,10 +79,10 @@ def mathml(latex: str, block: bool) -> str:
 class Writer(mistune.HTMLRenderer):
     """Markdown to HTML: headings get anchors and are collected, pictures go inside, maths becomes MathML."""
 
-    def __init__(self, base: Path) -> None:
-        """base: the folder that relative pictures start from."""
+    def __init__(self, base: Path, again: str = "") -> None:
+        """base: the folder that relative pictures start from; again: the command that makes the page's figures."""
         super().__init__(escape=False)
-        self.base = base
+        self.base, self.again = base, again
         self.attachments: dict[str, Any] = {}
         self.headings: list[tuple[int, str, str]] = []
 
@@ -132,11 +133,16 @@ def _joined(value: Any) -> str:
     return value if isinstance(value, str) else "".join(value)
 
 
-def _picture(kind: str, data: Any, metadata: dict[str, Any]) -> str:
-    alt = metadata.get("alt") or (metadata.get(kind) or {}).get("alt") or "figure"
-    return (
-        f'<img src="data:{kind};base64,{_joined(data).replace(chr(10), "")}" alt="{html.escape(str(alt), quote=True)}">'
-    )
+def _picture(kind: str, data: Any, metadata: dict[str, Any], again: str) -> str:
+    """A figure: the picture, and below it its file and the command that makes it again, where they are known."""
+    told = metadata.get(kind) or {}
+    alt = html.escape(str(metadata.get("alt") or told.get("alt") or "figure"), quote=True)
+    file = html.escape(str(told.get("file", "")), quote=True)
+    parts = [f'<a href="{file}">{file}</a>'] if file else []
+    parts += [f"make again: <code>{html.escape(again)}</code>"] if again else []
+    caption = f"<figcaption>{' · '.join(parts)}</figcaption>" if parts else ""
+    picture = f'<img src="data:{kind};base64,{_joined(data).replace(chr(10), "")}" alt="{alt}">'
+    return f"<figure>{picture}{caption}</figure>"
 
 
 def _shown(output: dict[str, Any], markdown: mistune.Markdown) -> str:
@@ -144,7 +150,7 @@ def _shown(output: dict[str, Any], markdown: mistune.Markdown) -> str:
     data, metadata = output.get("data", {}), output.get("metadata", {})
     for kind in PICTURES:
         if kind in data:
-            return _picture(kind, data[kind], metadata)
+            return _picture(kind, data[kind], metadata, getattr(markdown.renderer, "again", ""))
     if "text/html" in data:
         return f'<div class="shown">{offline(_joined(data["text/html"]))}</div>'
     if "image/svg+xml" in data:
@@ -212,13 +218,27 @@ def _cells(notebook: dict[str, Any], writer: Writer) -> list[dict[str, Any]]:
     return found
 
 
-def render(path: Path, base: Path, status: str = "ok", message: str = "", cure: str = "") -> str:
+def files(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be taken out of a report, by name: links as (label, relative address). Tables, then per-user values."""
+    tables = sorted(path.stem for path in folder.glob("tables/*.csv"))
+    found = [
+        (
+            name,
+            [(label, f"tables/{name}.{end}") for label, end in FORMATS if (folder / f"tables/{name}.{end}").is_file()],
+        )
+        for name in tables
+    ]
+    values = sorted(path.name for path in folder.glob("per_user/*.parquet"))
+    return found + [(f"{Path(name).stem}, per user", [("parquet", f"per_user/{name}")]) for name in values]
+
+
+def render(path: Path, base: Path, status: str = "ok", message: str = "", cure: str = "", *, again: str = "") -> str:
     """The page of an executed notebook; its tables and pictures stand in the folder beside it.
 
     base: folder that relative pictures in the text start from.
-    status, message, cure: shown on top unless the status is ok.
+    status, message, cure: shown on top unless the status is ok. again: the command that makes this page again.
     """
-    writer = Writer(base)
+    writer = Writer(base, again)
     cells = _cells(read(path) or {"cells": []}, writer)
     title = next((text for level, _, text in writer.headings if level == 1), path.stem)
     return (
@@ -229,7 +249,8 @@ def render(path: Path, base: Path, status: str = "ok", message: str = "", cure: 
             title=title,
             cells=cells,
             contents=[heading for heading in writer.headings if heading[0] in (2, 3)],
-            tables=sorted(table.relative_to(path.parent).as_posix() for table in path.parent.glob("tables/*.csv")),
+            files=files(path.parent),
+            again=again,
             status=status,
             message=message,
             cure=cure,

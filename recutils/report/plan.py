@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -71,6 +72,13 @@ class Plan:
     jobs: tuple[Job, ...]
     only: str = ""
     changed: dict[str, str] = field(default_factory=dict)
+
+    def command(self, name: str) -> str:
+        """What makes one of these notebooks again, with the profile and the parameters of this plan."""
+        if self.changed:
+            given = "".join(f" --param {shlex.quote(f'{key}={value}')}" for key, value in self.changed.items())
+            return f"python -m recutils report --profile {self.profile.name} --only {name}{given}"
+        return f"make report ONLY={name}" + ("" if self.profile.name == "standard" else f" PROFILE={self.profile.name}")
 
 
 def read_profile(project: Project, name: str) -> Profile:

@@ -214,7 +214,9 @@ class Runner:
 
     def _render(self, state: State, folder: Path, end: End) -> None:
         name = state.job.name
-        html = page.render(folder / f"{name}.ipynb", self.project.notebooks, end.status, end.message, end.cure)
+        again = self.plan.command(name)
+        path = folder / f"{name}.ipynb"
+        html = page.render(path, self.project.notebooks, end.status, end.message, end.cure, again=again)
         write_text(folder / f"{name}.html", html)
 
     def _settle(self, state: State, end: End, *, fails: bool | None = None) -> None:

@@ -209,3 +209,13 @@ def test_house_takes_time_where_there_is_one(ratings):
     timeless = Interactions(numbered(ratings).rows.drop(columns="time"), 40, 30)
     assert split.house(timeless, rng=3).name == "random_users"
     assert origin(split.house(timeless, rng=3).test) == origin(split.random_users(timeless, rng=3).test)
+
+
+def test_frozen_learns_from_valid_too_and_leaves_test_alone() -> None:
+    rows = pd.DataFrame({"user": [0, 1, 0, 2, 3, 1, 2, 4, 0, 1], "item": range(10), "value": 1.0})
+    rows["time"] = pd.to_datetime(range(10), unit="D")
+    parts = split.temporal(Interactions(rows, 5, 10))
+    last = split.frozen(parts)
+    assert last.train.item.tolist() == list(range(9)) and last.test.item.tolist() == [9]
+    assert len(last.valid) == 0 and last.name == "temporal, refitted"
+    assert len(parts.train) == 8, "the given split is not changed"

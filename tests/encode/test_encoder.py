@@ -106,8 +106,8 @@ def test_pooling_leaves_padding_out():
 
 
 def test_padding_stands_on_the_right():
-    numbers, mask = padded([[5, 6, 7], [8]])
-    assert numbers.tolist() == [[5, 6, 7], [8, 0, 0]]
+    numbers, mask = padded([[5, 6, 7], [8]], fill=1)
+    assert numbers.tolist() == [[5, 6, 7], [8, 1, 1]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.encode.items import TEMPLATES, clean, missing, texts_of
+from recutils.encode.items import TEMPLATES, clean, fullest, missing, texts_of
 from recutils.tables import Dataset, Interactions, Problem
 
 
@@ -97,3 +97,9 @@ def test_an_unknown_template_lists_all():
 def test_clean_by_its_stated_rules(cell, text):
     assert clean(cell) == text
     assert clean(text) == text, "cleaning twice changes nothing"
+
+
+def test_the_fullest_template_is_one_that_the_data_can_fill(films):
+    assert fullest(films) == "title+genres+year"
+    assert fullest(made(title=["Alien"])) == "title"
+    assert fullest(made(title=["Alien"], genres=["Horror"])) == "title+genres"

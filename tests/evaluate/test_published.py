@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import surprise
 
 from recutils.data.load import load
 from recutils.data.split import Split, random_items
@@ -12,11 +13,13 @@ from recutils.evaluate.published import (
     TOP_TEN_ROWS,
     rating_errors,
     side_by_side,
+    surprise_errors,
     surprise_folds,
     top_ten,
 )
 from recutils.model.base import RatingModel
 from recutils.model.baselines import Popularity
+from recutils.model.ease import EASE
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.tables import Interactions
 
@@ -40,6 +43,11 @@ def test_p2_split_has_the_published_sizes(p2: Split) -> None:
 def test_p2_popularity(p2: Split) -> None:
     found = top_ten(Popularity().fit(p2.train), p2)
     assert [round(found[metric], 6) for metric in TOP_TEN] == list(TOP_TEN_ROWS["popularity"])
+
+
+def test_p2_ease_to_six_digits(p2: Split) -> None:
+    found = top_ten(EASE(reg=300, values="binary").fit(p2.train), p2)
+    assert [round(found[metric], 6) for metric in TOP_TEN] == list(TOP_TEN_ROWS["ease"])
 
 
 def test_p2_svd_to_six_digits(p2: Split) -> None:
@@ -75,6 +83,18 @@ def test_p1_random_within_a_thousandth(ml_100k: Interactions) -> None:
     models = [NormalRating(seed=0, skip=int(start)) for start in starts]
     errors = [rating_errors(model, *fold) for model, fold in zip(models, folds, strict=False)]
     assert np.mean(errors, axis=0) == pytest.approx(RATINGS["random rating"], abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("knn", "KNNBasic"), ("centred knn", "KNNWithMeans"), ("knn baseline", "KNNBaseline")],
+    ids=["knn", "centred knn", "knn baseline"],
+)
+def test_p1_neighbours_within_a_thousandth(name: str, make: str, ml_100k: Interactions) -> None:
+    algorithm = getattr(surprise, make)
+    errors = [surprise_errors(algorithm(verbose=False), *fold) for fold in surprise_folds(ml_100k)]
+    assert np.mean(errors, axis=0) == pytest.approx(RATINGS[name], abs=0.001)
 
 
 def test_the_comparison_says_when_a_figure_is_missed() -> None:

@@ -6,16 +6,29 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recutils.model.als import ALS, BPR
 from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity, Random, RecentPopularity
+from recutils.model.content import ContentProfile, TextToFactors, VectorModel
+from recutils.model.ease import EASE
+from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
+MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, ContentProfile, TextToFactors]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)
+
+
+def new(make: type[Model], n_items: int = 30) -> Model:
+    """A model with its defaults, ready for fit: those that learn from vectors are given planted ones."""
+    model = make()
+    if isinstance(model, VectorModel):
+        model.with_vectors(np.random.default_rng(8).normal(size=(n_items, 6)))
+    return model
 
 
 def test_no_model_is_forgotten() -> None:
@@ -29,29 +42,47 @@ def test_no_model_is_forgotten() -> None:
 
 @each_model
 def test_refit_gives_the_same_scores(make: type[Model], ratings: Interactions) -> None:
-    first, second = make().fit(ratings), make().fit(ratings)
+    first, second = new(make).fit(ratings), new(make).fit(ratings)
     assert np.array_equal(first.score(ratings.matrix()), second.score(ratings.matrix()))
 
 
 @each_model
 def test_scores_are_finite_float32_even_for_strangers(make: type[Model], ratings: Interactions) -> None:
     histories = sparse.vstack([ratings.matrix()[:3], sparse.csr_matrix((2, ratings.n_items))], format="csr")
-    scores = make().fit(ratings).score(histories)
+    scores = new(make).fit(ratings).score(histories)
     assert scores.shape == (5, ratings.n_items) and scores.dtype == np.float32
     assert np.isfinite(scores).all()
     assert np.array_equal(scores[3], scores[4])
 
 
 @each_model
+def test_who_does_not_serve_strangers_gives_them_popularity(make: type[Model], ratings: Interactions) -> None:
+    model = new(make).fit(ratings)
+    counts = np.bincount(ratings.item, minlength=ratings.n_items)
+    assert np.array_equal(model.popular, counts)
+    if not make.serves_strangers:
+        assert np.array_equal(model.score(sparse.csr_matrix((1, ratings.n_items)))[0], counts)
+
+
+@each_model
+def test_one_user_and_one_item(make: type[Model], ratings: Interactions) -> None:
+    rows = ratings.rows.iloc[:1].assign(user=0, item=0)
+    train = Interactions(rows, 1, 1)
+    assert new(make, 1).fit(train).score(train.matrix()).shape == (1, 1)
+    alone = Interactions(ratings.rows[ratings.user == 0], ratings.n_users, ratings.n_items)
+    assert np.isfinite(new(make).fit(alone).score(ratings.matrix())).all()
+
+
+@each_model
 def test_permuting_users_permutes_rows(make: type[Model], ratings: Interactions) -> None:
-    model, histories = make().fit(ratings), ratings.matrix()
+    model, histories = new(make).fit(ratings), ratings.matrix()
     order = np.random.default_rng(3).permutation(ratings.n_users)
     np.testing.assert_allclose(model.score(histories[order]), model.score(histories)[order], rtol=1e-6, atol=1e-6)
 
 
 @each_model
 def test_a_known_user_and_the_same_list_of_items_are_one_call(make: type[Model], ratings: Interactions) -> None:
-    model, history = make().fit(ratings), ratings.matrix()[5]
+    model, history = new(make).fit(ratings), ratings.matrix()[5]
     anonymous = sparse.csr_matrix((history.data, (np.zeros(history.nnz, dtype=int), history.indices)), history.shape)
     assert np.array_equal(model.score(history), model.score(anonymous))
 
@@ -60,37 +91,38 @@ def test_a_known_user_and_the_same_list_of_items_are_one_call(make: type[Model],
 def test_fit_and_score_change_nothing_they_were_given(make: type[Model], ratings: Interactions) -> None:
     before, histories = ratings.rows.copy(), ratings.matrix()
     values = histories.copy()
-    make().fit(ratings).score(histories)
+    new(make).fit(ratings).score(histories)
     assert before.equals(ratings.rows)
     assert (histories != values).nnz == 0 and histories.nnz == values.nnz
 
 
 @each_model
 def test_saving_and_loading_changes_nothing(make: type[Model], ratings: Interactions, tmp_path: Path) -> None:
-    model = make().fit(ratings)
+    model = new(make).fit(ratings)
     model.save(tmp_path / "bundle")
     loaded = make.load(model.save(tmp_path / "bundle"))
     assert loaded.parameters() == model.parameters()
-    assert np.array_equal(loaded.score(ratings.matrix()), model.score(ratings.matrix()))
+    histories = sparse.vstack([ratings.matrix(), sparse.csr_matrix((1, ratings.n_items))], format="csr")
+    assert np.array_equal(loaded.score(histories), model.score(histories))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
 
 
 @each_model
 def test_misuse_is_named(make: type[Model], ratings: Interactions, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="before it was fitted"):
-        make().score(ratings.matrix())
+        new(make).score(ratings.matrix())
     with pytest.raises(Problem, match="before it was fitted"):
-        make().save(tmp_path / "bundle")
+        new(make).save(tmp_path / "bundle")
     with pytest.raises(Problem, match="empty training part"):
-        make().fit(ratings.only(np.zeros(len(ratings), dtype=bool)))
+        new(make).fit(ratings.only(np.zeros(len(ratings), dtype=bool)))
     with pytest.raises(Problem, match="histories have 31 items"):
-        make().fit(ratings).score(sparse.csr_matrix((1, 31)))
+        new(make).fit(ratings).score(sparse.csr_matrix((1, 31)))
 
 
 @each_model
 def test_constant_ratings_and_items_nobody_met(make: type[Model], ratings: Interactions) -> None:
     rows = ratings.rows[ratings.item < 20].assign(value=3.0)
-    model = make().fit(Interactions(rows, ratings.n_users, ratings.n_items))
+    model = new(make).fit(Interactions(rows, ratings.n_users, ratings.n_items))
     assert np.isfinite(model.score(ratings.matrix())).all()
     lists = recommend(model, ratings.matrix(), 5)
     assert (lists >= 0).all()
@@ -98,7 +130,7 @@ def test_constant_ratings_and_items_nobody_met(make: type[Model], ratings: Inter
 
 @each_rating_model
 def test_predictions_are_finite_and_on_the_scale(make: type[RatingModel], ratings: Interactions) -> None:
-    model = make().fit(ratings.only((ratings.user > 0) & (ratings.item > 0)))
+    model = new(make).fit(ratings.only((ratings.user > 0) & (ratings.item > 0)))
     users, items = np.divmod(np.arange(ratings.n_users * ratings.n_items), ratings.n_items)
     predicted = model.predict(users, items)
     assert predicted.shape == (ratings.n_users * ratings.n_items,)

@@ -124,9 +124,27 @@ def test_a_failed_page_says_why_and_what_to_do(render):
 
 def test_tables_are_linked(render, tmp_path):
     (tmp_path / "10_toy" / "tables").mkdir(parents=True)
-    (tmp_path / "10_toy" / "tables" / "main.csv").write_text("a\n1\n")
-    html = render(code())
-    assert '<a href="tables/main.csv">main.csv</a>' in html and 'href="10_toy.ipynb"' in html
+    (tmp_path / "10_toy" / "per_user").mkdir()
+    for name in ("tables/main.csv", "tables/main.tex", "tables/bare.csv", "per_user/main.parquet"):
+        (tmp_path / "10_toy" / name).write_text("a\n1\n")
+    html = render(code(), again="make report ONLY=10_toy")
+    assert '<li>main: <a href="tables/main.csv">CSV</a>, <a href="tables/main.tex">LaTeX</a></li>' in html
+    assert '<li>bare: <a href="tables/bare.csv">CSV</a></li>' in html
+    assert '<li>main, per user: <a href="per_user/main.parquet">parquet</a></li>' in html
+    assert 'href="#files"' in html and 'href="10_toy.ipynb"' in html and "<code>make report ONLY=10_toy</code>" in html
+
+
+def test_a_report_without_tables_has_no_section_of_files(render):
+    assert "#files" not in render(code(), again="make report ONLY=10_toy")
+
+
+def test_a_figure_says_which_file_it_is_and_what_makes_it_again(render):
+    output = shown(image_png=PNG)
+    output["metadata"] = {"image/png": {"alt": "a line", "file": "figures/line.png"}}
+    html = render(code(output), again="make report ONLY='10*'")
+    assert '<figcaption><a href="figures/line.png">figures/line.png</a> · make again: <code>make report' in html
+    assert 'alt="a line"' in html
+    assert "<figcaption>" not in render(code(shown(image_png=PNG)))
 
 
 def test_a_cut_off_notebook_gives_an_empty_page(tmp_path):

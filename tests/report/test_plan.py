@@ -116,3 +116,12 @@ def test_limits_come_from_the_notebook_else_from_the_profile(build):
     build.notebook("10_a", "1", memory_gb=1)
     build.notebook("20_b", "1", time_limit_minutes=0.5)
     assert [(job.limit_seconds, job.memory_gb) for job in make_plan(build.project).jobs] == [(180, 1), (30, 2)]
+
+
+def test_a_plan_names_the_command_that_makes_a_notebook_again(three):
+    three.profile("smoke")
+    assert make_plan(three.project).command("10_data") == "make report ONLY=10_data"
+    assert make_plan(three.project, "smoke").command("10_data") == "make report ONLY=10_data PROFILE=smoke"
+    changed = make_plan(three.project, "smoke", pairs=["TOP_K=4", "DATASET=my shop"]).command("10_data")
+    assert changed.startswith("python -m recutils report --profile smoke --only 10_data --param")
+    assert "--param TOP_K=4" in changed and "--param 'DATASET=my shop'" in changed

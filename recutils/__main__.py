@@ -1,4 +1,4 @@
-"""The command line: `python -m recutils data | report | publish | diff | recommend`. Each stage brings its own commands."""
+"""The command line: `python -m recutils data | recommend | report ...`. Each stage brings its own commands."""
 
 import argparse
 import sys

@@ -129,6 +129,13 @@ def interval(value: float, low: float | None, high: float | None, digits: int = 
     return f"{value:.{digits}f}{ends}"
 
 
+def p_value(p: float | None) -> str:
+    """A p as text: three decimals, "< .001" below, "" for none; never 0, since no test gives that."""
+    if p is None or np.isnan(p):
+        return ""
+    return "< .001" if p < 0.001 else f"{p:.3f}"
+
+
 def _cell(value: object, digits: int) -> str:
     """One value as text: three decimals for fractions, thousands marked in counts, "" for nothing."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
@@ -148,6 +155,18 @@ def _best_rows(column: pd.Series, direction: str) -> pd.Series:
         raise Problem(f"best must be 'max' or 'min'; got {direction!r} for column {column.name!r}")
     numbers = pd.to_numeric(column, errors="coerce")
     return numbers == getattr(numbers, direction)()
+
+
+def _texts(column: pd.Series, digits: int) -> list[str]:
+    """A column's values as text; a column called "p (...)" holds p values."""
+    is_p = str(column.name).startswith("p (") and pd.api.types.is_float_dtype(column)
+    return [p_value(value) if is_p else _cell(value, digits) for value in column]
+
+
+def _all_figures(texts: pd.Series) -> bool:
+    """True when every cell that is not empty begins like a number, so that the column stands to the right."""
+    filled = texts[texts != ""]
+    return len(filled) > 0 and filled.str.match(r"[+<-]? ?[.\d][^A-Za-z]*$").all()
 
 
 def _name_of(caption: str, text: pd.DataFrame) -> str:
@@ -170,13 +189,13 @@ def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None =
     unknown = set(best or {}) - set(frame.columns)
     if unknown:
         raise Problem(f"best names columns {sorted(unknown)}; the table has {list(frame.columns)}")
-    text = pd.DataFrame(
-        {name: [_cell(value, digits) for value in frame[name]] for name in frame.columns}, columns=frame.columns
-    )
+    text = pd.DataFrame({name: _texts(frame[name], digits) for name in frame.columns}, columns=frame.columns)
     style = text.style.hide(axis="index").set_caption(caption).format(escape="html").set_uuid(_name_of(caption, text))
-    sides = ["right" if pd.api.types.is_numeric_dtype(frame[name]) else "left" for name in frame.columns]
-    cells = [{"selector": f".col{n}", "props": f"text-align: {side}"} for n, side in enumerate(sides)]
-    style = style.set_table_styles(cells)
+    figures = [n for n, name in enumerate(text) if _all_figures(text[name])]
+    props = {
+        n: "text-align: right; white-space: nowrap" if n in figures else "text-align: left" for n in range(len(text.T))
+    }
+    style = style.set_table_styles([{"selector": f".col{n}", "props": one} for n, one in props.items()])
     for name, direction in (best or {}).items():
         bold = np.where(_best_rows(frame[name], direction), "font-weight: bold", "")
         style = style.apply(lambda column, bold=bold: list(bold), subset=[name])

@@ -105,3 +105,23 @@ def test_interval_says_when_nothing_is_known() -> None:
     assert present.interval(0.1234, 0.1, 0.2) == "0.123 [0.100, 0.200]"
     assert present.interval(0.1234, None, None) == "0.123"
     assert present.interval(float("nan"), None, None) == "n/a"
+
+
+def test_a_p_is_never_zero() -> None:
+    assert [present.p_value(p) for p in (0.0, 0.0004, 0.0123, 1.0, None, float("nan"))] == [
+        "< .001",
+        "< .001",
+        "0.012",
+        "1.000",
+        "",
+        "",
+    ]
+
+
+def test_columns_of_figures_stand_to_the_right_and_do_not_break(shown: list) -> None:
+    frame = pd.DataFrame({"model": ["a"], "mean": ["0.1 [0.0, 0.2]"], "p (Holm)": [0.0001], "year": ["1999 film"]})
+    present.table(frame, "A caption")
+    page = shown[0][0].data
+    rules = {n: page.split(f".col{n} {{")[1].split("}")[0] for n in range(4)}
+    assert ["nowrap" in rules[n] for n in range(4)] == [False, True, True, False]
+    assert "&lt; .001" in page

@@ -1,10 +1,10 @@
-"""Lists of many users as a CSV file, block by block, so that memory stays small. Which model makes them: `recommend`."""
+"""Lists of many users as a CSV file, block by block, so that memory stays small. No model is chosen here."""
 
 import csv
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -37,14 +37,8 @@ def whole(path: Path) -> Iterator[TextIO]:
         cure = "Give a place in a folder that exists, that you may write to, with free space."
         raise Problem(f"{path} cannot be written ({fault.strerror}). {cure}") from fault
     finally:
-        _remove(partial)
-
-
-def _remove(partial: Path) -> None:
-    try:
-        partial.unlink(missing_ok=True)
-    except NotADirectoryError:  # its folder is a file: nothing was written
-        return
+        with suppress(OSError):  # its folder is a file, or closed: then nothing was written
+            partial.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:
@@ -57,7 +51,7 @@ def check_writable(path: Path) -> None:
     trial.unlink()
 
 
-def write_lists(out: Path, model: Model, dataset: Dataset, users: np.ndarray, k: int, say: Say) -> dict[str, int]:
+def write_lists(out: Path, model: Model, dataset: Dataset, users: np.ndarray, *, k: int, say: Say) -> dict[str, int]:
     """Write the k best unseen items of each user (rows of `users`, in that order); returns counts of what was written.
 
     model: fitted on all events. Users without history get popularity. A list is shorter when unseen items run out.

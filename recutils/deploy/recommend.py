@@ -1,4 +1,4 @@
-"""A data set in, lists for its users out, by the model that suits it. The report on that choice is made in `verdict`."""
+"""A data set in, lists for its users out, by the model that suits it. Its report is written in `verdict`."""
 
 import difflib
 import time
@@ -20,7 +20,7 @@ from recutils.evaluate.candidates import BASELINE, menu
 from recutils.evaluate.choose import Choice, choose
 from recutils.evaluate.task import Task, task
 from recutils.model.base import Model
-from recutils.model.content import Vectors, VectorModel
+from recutils.model.content import VectorModel, Vectors
 from recutils.tables import ITEM_ID, TITLE, Dataset, Interactions, Problem
 
 TEXTS = ("tfidf", "minilm", "none")
@@ -53,16 +53,18 @@ class Read:
 def recommend_to(out: Path, dataset: Dataset, wish: Wish, say: Say | None = None) -> Verdict:
     """Choose a model (or take the one asked for), fit it on all events, write each user's list as CSV and the verdict.
 
-    out: user_id, item_id, title, rank (1 is best), score; whole or not at all. NAME.verdict.json and NAME.verdict.md lie
-    beside it. The same data, seed and machine give the same bytes, unless a budget was given. say: told what goes on.
-    Raises Problem for what cannot be done, before the work where that can be known.
+    out: user_id, item_id, title, rank (1 is best), score; whole or not at all. Beside it NAME.verdict.json and
+    NAME.verdict.md. The same data, seed and machine give the same bytes, unless a budget was given.
+    say: told what goes on. Raises Problem for what cannot be done, before the work where that can be known.
     """
     started, say = time.perf_counter(), say or _silent
     _check(out, dataset, wish)
     read = _read(dataset, wish, say)
+    if model_name(wish.model) not in (AUTO, *menu(read.vectors)):
+        raise Problem(f"model {wish.model!r} needs item texts. {read.notes[-1]}")
     verdict, model = _measured(dataset, wish, read, say)
     say(f"fitting {verdict.model} on all {len(dataset.interactions):,} events")
-    counts = write_lists(out, model.fit(dataset.interactions), dataset, wish.users, wish.k, say)
+    counts = write_lists(out, model.fit(dataset.interactions), dataset, wish.users, k=wish.k, say=say)
     cost = {**verdict.cost, "everything": {"all": time.perf_counter() - started}}
     verdict = replace(verdict, lists=counts, cost=cost)
     verdict.write(out)
@@ -92,8 +94,9 @@ def _check(out: Path, dataset: Dataset, wish: Wish) -> None:
         raise Problem(f"text must be one of {', '.join(TEXTS)}; got {wish.text!r}.")
     if not len(wish.users):
         raise Problem("there is no user to make a list for; expected at least one id.")
-    if model_name(wish.model).startswith("content") and wish.model.split()[-1] not in _kinds(wish.text):
-        raise Problem(f"model {wish.model!r} needs --text {wish.model.split()[-1]}; got --text {wish.text}.")
+    kind = model_name(wish.model).removeprefix("content ")
+    if kind in TEXTS and kind not in _kinds(wish.text):
+        raise Problem(f"model {wish.model!r} needs --text {kind}; got --text {wish.text}.")
     check_writable(out)
 
 
@@ -123,7 +126,10 @@ def _vectors(dataset: Dataset, text: str, say: Say) -> tuple[dict[str, Vectors],
     fields = [name for name in columns if name in dataset.items]
     cleaned = pd.DataFrame({name: dataset.items[name].map(clean) for name in (TITLE, *fields)}, dtype=object)
     texts = item_texts(cleaned, fields)
-    found: dict[str, Vectors] = {"tfidf": tfidf(texts)}
+    try:
+        found: dict[str, Vectors] = {"tfidf": tfidf(texts)}
+    except Problem as fault:
+        return {}, (f"The items' texts cannot be used: {fault}",)
     if text == "minilm":
         found["minilm"] = _encoded(texts, say)
     empty = sum(not text for text in texts)

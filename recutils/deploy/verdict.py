@@ -1,4 +1,4 @@
-"""Which model suits these data and why: the rule, the sentences, the report. What it judges is measured in `recommend`."""
+"""Which model suits these data and why: the rule, the sentences, the report. Nothing is measured here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ AUTO = "auto"
 ALPHA = 0.05
 FEW_USERS = 200  # below, intervals are so wide that most models cannot be told apart
 RULE = (
-    "The model with the highest mean nDCG on the validation part is chosen, unless its difference from popularity has an "
-    "interval that does not lie wholly above 0: then popularity is chosen, since it is simpler. The test part chooses "
+    "The model with the highest mean nDCG on the validation part is chosen, unless the interval of its difference from "
+    "popularity does not lie wholly above 0: then popularity is chosen, since it is simpler. The test part chooses "
     "nothing; it is read once, after the choice."
 )
 
@@ -138,6 +138,13 @@ def doubts(choice: Choice, name: str, valid: Part, test: Part | None, n_tried: i
     found.append(
         f"The validation figures are the best of {n_tried} settings and so a little too good; the test part's are not."
     )
+    cut = [
+        f"{one.name} ({one.n_tried} of {one.n_settings})"
+        for one in choice.chosen.values()
+        if one.n_tried < one.n_settings
+    ]
+    if cut:
+        found.append(f"The budget ended before all settings were tried: {', '.join(cut)}.")
     return (*found, *_doubts_of_test(name, test))
 
 

@@ -117,8 +117,8 @@ def choose(
 
     rules: the task of the validation part, of this split. vectors: kind -> (n_items, d), for one content model each.
     only: names of models to try, with popularity always among them. explicit: whether values are opinions; None means
-    yes when they differ. budget_seconds: no further setting starts after it (popularity always does); the result then
-    depends on the machine. say: told before each setting what comes and how long it may take.
+    yes when they differ. budget_seconds: no further setting starts after it (the first of popularity and `only` does);
+    the result then depends on the machine. say: told before each setting what comes and how long it may take.
     Raises Problem for the test part, for unknown names and when popularity itself fails.
     """
     vectors = vectors or {}
@@ -131,7 +131,7 @@ def choose(
         reason = names[name].unfit(split.train, explicit=explicit, has_vectors=bool(vectors))
         left_out |= {name: reason} if reason else {}
     fit = {name: candidate for name, candidate in names.items() if name not in left_out}
-    trials = _Trials(split.train, rules, vectors, seed, _Clock(budget_seconds, say))
+    trials = _Trials(split.train, rules, vectors, seed, _Clock(budget_seconds, say), only or ())
     trials.run(fit)
     if BASELINE not in trials.best:
         raise Problem(f"popularity could not be judged: {trials.failed.get(BASELINE)}. Check the data.")
@@ -215,35 +215,46 @@ class _Trials:
     vectors: Mapping[str, Vectors]
     seed: int
     clock: _Clock
+    asked: Collection[str]
     best: dict[str, _Trial] = field(default_factory=dict)
     n_tried: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, candidates: Mapping[str, Candidate]) -> None:
-        """All candidates, popularity first, since it is needed even when the budget is small."""
-        self.clock.total = sum(len(candidate.settings) for candidate in candidates.values())
-        for name in sorted(candidates, key=lambda name: name != BASELINE):
-            self._run(name, candidates[name])
+        """The first setting of every candidate, then the second of every one: a small budget is shared fairly.
 
-    def _run(self, name: str, candidate: Candidate) -> None:
-        started, faults = time.perf_counter(), []
-        self.n_tried[name] = 0
-        for parameters in candidate.settings:
-            if self.clock.over and name != BASELINE:
-                break
-            self.clock.tell(f"{name} {described(parameters)}".strip())
-            self.n_tried[name] += 1
-            try:
-                self._keep(name, self._try(name, candidate, parameters))
-            except _faults() as fault:
-                faults.append(f"{described(parameters)}: {fault}" if parameters else str(fault))
-        self.seconds[name] = time.perf_counter() - started
-        if not self.n_tried[name]:
-            self.left_out[name] = f"the budget of {self.clock.budget:g} seconds was used up"
-        if faults:
-            self.failed[name] = f"{len(faults)} of {self.n_tried[name]} settings failed; the first: {faults[0]}"
+        Popularity comes first; the first setting of popularity and of `asked` is tried whatever the budget.
+        """
+        turns = [(number, name) for name, candidate in candidates.items() for number in range(len(candidate.settings))]
+        self.clock.total = len(turns)
+        self.n_tried, self.seconds = dict.fromkeys(candidates, 0), dict.fromkeys(candidates, 0.0)
+        for number, name in sorted(turns, key=lambda turn: (turn[0], turn[1] != BASELINE)):
+            if (number == 0 and name in (BASELINE, *self.asked)) or not self.clock.over:
+                self._run(name, candidates[name], candidates[name].settings[number])
+
+    def _run(self, name: str, candidate: Candidate, parameters: dict[str, Any]) -> None:
+        self.clock.tell(f"{name} {described(parameters)}".strip())
+        started = time.perf_counter()
+        self.n_tried[name] += 1
+        try:
+            self._keep(name, self._try(name, candidate, parameters))
+        except _faults() as fault:
+            told = f"{described(parameters)}: {fault}" if parameters else str(fault)
+            self.faults.setdefault(name, []).append(told)
+        self.seconds[name] += time.perf_counter() - started
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Models that the budget did not reach."""
+        reason = f"the budget of {self.clock.budget} seconds was used up"
+        return {name: reason for name, n in self.n_tried.items() if n == 0}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """How many settings of a model failed, and the first message."""
+        told = "{} of {} settings failed; the first: {}"
+        return {name: told.format(len(every), self.n_tried[name], every[0]) for name, every in self.faults.items()}
 
     def _try(self, name: str, candidate: Candidate, parameters: dict[str, Any]) -> _Trial:
         seeded = {"seed": self.seed} if "seed" in inspect.signature(candidate.make).parameters else {}

@@ -10,7 +10,7 @@ from scipy import sparse
 from recutils.evaluate.metrics import METRICS, accuracy
 from recutils.evaluate.records import LEFT_OUT, Record, Records, from_users
 from recutils.evaluate.statistics import DRAWS
-from recutils.present import MAX_ROWS, interval
+from recutils.present import MAX_ROWS, interval, p_value
 from recutils.tables import Problem
 
 SHOWN = ("ndcg", "recall", "reciprocal_rank", "hit_rate")
@@ -82,7 +82,7 @@ class Judgement:
         tested = self.find(model, first)
         if self.baseline is not None:
             row[f"Δ {first} to {self.baseline}"] = _difference(tested)
-            row["p (Holm)"] = "" if tested.p_holm is None else f"{tested.p_holm:.4f}"
+            row["p (Holm)"] = p_value(tested.p_holm)
         return {**row, "users": tested.n}
 
     def _best(self, metric: str, rows: int) -> list[str]:

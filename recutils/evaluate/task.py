@@ -22,7 +22,7 @@ class Task:
 
     users: rows of the judged users (n_users,). histories: sparse (n_users, n_items), what is known of them; also what
     they must not be shown again. truth: sparse (n_users, n_items), stored entries are relevant.
-    notes: who is not judged here and why, with counts.
+    group: "known users" or "new users", as the records call them. notes: who is not judged here and why, with counts.
     """
 
     dataset: str
@@ -33,6 +33,7 @@ class Task:
     users: np.ndarray
     histories: sparse.csr_matrix
     truth: sparse.csr_matrix
+    group: str
     notes: tuple[str, ...] = ()
 
     def lists(self, models: Mapping[str, Scorer]) -> dict[str, np.ndarray]:
@@ -43,9 +44,10 @@ class Task:
         """Rank with each model and judge the lists; options are those of `judge.judge`: baseline, family, draws."""
         return judge(self.lists(models), self.truth, self.k, seed=seed, users=self.users, **options)
 
-    def records(self, notebook: str, judgement: Judgement, *, group: str = "all") -> Records:
-        """A judgement's records under this task's name, ready for `run.add`."""
-        return judgement.records(notebook, self.dataset, self.protocol, f"{self.split}, {self.part}", group=group)
+    def records(self, notebook: str, judgement: Judgement, *, group: str = "") -> Records:
+        """A judgement's records under this task's name, for `run.add`; group: another name than its own."""
+        part = f"{self.split}, {self.part}"
+        return judgement.records(notebook, self.dataset, self.protocol, part, group=group or self.group)
 
 
 def task(
@@ -66,8 +68,9 @@ def task(
     rows = np.flatnonzero(active & (known if users == "known" else ~known))
     if len(rows) == 0:
         raise Problem(f"no {users} user has a relevant item in {part}; sizes are {split.sizes()}. Use a larger sample.")
-    notes = (*_user_note(part, active, known), *_item_note(split, part), _rule_note(liked))
-    return Task(dataset, PROTOCOL, split.name, part, k, rows, split.train.matrix()[rows], relevant[rows], notes)
+    notes = (_user_note(part, active, known, users), _item_note(split, part), _rule_note(liked))
+    histories = split.train.matrix()[rows]
+    return Task(dataset, PROTOCOL, split.name, part, k, rows, histories, relevant[rows], f"{users} users", notes)
 
 
 def _relevant(part: Interactions, liked: float | None) -> sparse.csr_matrix:
@@ -75,15 +78,18 @@ def _relevant(part: Interactions, liked: float | None) -> sparse.csr_matrix:
     return chosen.matrix("binary")
 
 
-def _user_note(part: str, active: np.ndarray, known: np.ndarray) -> tuple[str, ...]:
+def _user_note(part: str, active: np.ndarray, known: np.ndarray, users: str) -> str:
     n_known, n_new = int((active & known).sum()), int((active & ~known).sum())
-    return (f"Of the users of {part}, {n_known:,} have training events; {n_new:,} have none and are judged apart.",)
+    return (
+        f"Of the users of {part}, {n_known:,} have training events (known) and {n_new:,} have none (new); the means "
+        f"are over the {users} ones."
+    )
 
 
-def _item_note(split: Split, part: str) -> tuple[str, ...]:
+def _item_note(split: Split, part: str) -> str:
     items = np.unique(getattr(split, part).item)
     n_new = int((~np.isin(items, split.train.item)).sum())
-    return (f"{n_new:,} of the {len(items):,} items of {part} have no training event; they stay in the truth.",)
+    return f"{n_new:,} of the {len(items):,} items of {part} have no training event; they stay in the truth."
 
 
 def _rule_note(liked: float | None) -> str:

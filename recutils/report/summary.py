@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from recutils import runs
-from recutils.present import interval
+from recutils.present import interval, p_value
 from recutils.tables import Problem
 
 RULES = ["dataset", "protocol", "split", "metric", "k", "group"]  # what must agree before two lines may be compared
+CLEAR = 0.05  # corrected p below which a difference is called clear
+FLOOR = "random"
 
 
 def read_records() -> tuple[pd.DataFrame, str]:
@@ -18,6 +20,12 @@ def read_records() -> tuple[pd.DataFrame, str]:
 
     Raises Problem with the cure when there is none.
     """
+    source, folder = find_report()
+    return as_frame((folder / "metrics.json").read_text(encoding="utf-8")), source
+
+
+def find_report() -> tuple[str, Path]:
+    """Where records are, in words and as a folder. Raises Problem with the cure when there are none."""
     latest = runs.REPORTS / "runs" / "latest"
     places = {
         "this report": Path(os.environ.get("RECUTILS_RUN") or "/nowhere"),
@@ -26,7 +34,7 @@ def read_records() -> tuple[pd.DataFrame, str]:
     }
     for source, folder in places.items():
         if (folder / "metrics.json").is_file():
-            return as_frame((folder / "metrics.json").read_text(encoding="utf-8")), source
+            return source, folder
     raise Problem("there is no report to summarise yet. Run `make report PROFILE=smoke` first.")
 
 
@@ -46,9 +54,10 @@ def as_frame(text: str) -> pd.DataFrame:
 
 
 def by_notebook(records: pd.DataFrame) -> pd.DataFrame:
-    """One row per notebook and data set: how many records, models, metrics and comparisons."""
-    grouped = records.groupby(["notebook", "dataset"], sort=True)
+    """One row per notebook: its data sets, and how many records, models, metrics and comparisons it left."""
+    grouped = records.groupby("notebook", sort=True)
     counts = {
+        "data": grouped.dataset.agg(lambda names: ", ".join(sorted(set(names)))),
         "records": grouped.size(),
         "models": grouped.model.nunique(),
         "metrics": grouped.metric.nunique(),
@@ -57,8 +66,25 @@ def by_notebook(records: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(counts).reset_index()
 
 
+def distinct(records: pd.DataFrame) -> pd.DataFrame:
+    """Each model once under each set of rules: a baseline that several notebooks repeat is one result, not many.
+
+    Kept is the first notebook's line; lines with another value or another baseline are other results and stay.
+    """
+    ordered = records.sort_values(["notebook", *RULES[:3], "value"], ascending=[True] * 4 + [False], kind="stable")
+    return ordered.drop_duplicates([*RULES, "model", "against", "value"]).reset_index(drop=True)
+
+
+def verdict(row: pd.Series) -> str:
+    """ "above", "below" or "undecided" from the corrected p and the sign; the interval decides what was not tested."""
+    if pd.isna(row.delta):
+        return ""
+    clear = row.p_holm < CLEAR if pd.notna(row.p_holm) else row.delta_low > 0 or row.delta_high < 0
+    return "undecided" if not clear else "above" if row.delta > 0 else "below"
+
+
 def side_by_side(records: pd.DataFrame) -> pd.DataFrame:
-    """One row per model under each set of rules: mean and difference with intervals, corrected p, number of users."""
+    """One row per distinct model and rules: mean, difference, corrected p, verdict and number of users; best first."""
     rows = [
         {
             "notebook": row.notebook,
@@ -68,10 +94,11 @@ def side_by_side(records: pd.DataFrame) -> pd.DataFrame:
             "mean [95 %]": interval(row.value, row.low, row.high),
             "Δ [95 %]": "" if pd.isna(row.delta) else interval(row.delta, row.delta_low, row.delta_high),
             "against": "" if pd.isna(row.against) else row.against,
-            "p (Holm)": "" if pd.isna(row.p_holm) else f"{row.p_holm:.4f}",
+            "p (Holm)": p_value(row.p_holm),
+            "verdict": verdict(row),
             "n": row.n,
         }
-        for row in records.sort_values(["notebook", *RULES[:3], "value"], ascending=[True] * 4 + [False]).itertuples()
+        for row in distinct(records).sort_values("value", ascending=False, kind="stable").itertuples()
     ]
     return pd.DataFrame(rows)
 
@@ -79,15 +106,12 @@ def side_by_side(records: pd.DataFrame) -> pd.DataFrame:
 def verdicts(records: pd.DataFrame) -> list[str]:
     """A sentence for each notebook and data set: which models are above, below or undecided against the baseline."""
     compared = records.dropna(subset=["delta"])
+    compared = compared.assign(verdict=[verdict(row) for row in compared.itertuples()])
     grouped = compared.groupby(["notebook", "dataset", "split", "against"], sort=True)
-    return [_verdict(*key, part) for key, part in grouped]
+    return [_sentence(*key, part) for key, part in grouped]
 
 
-def _verdict(notebook: str, dataset: str, split: str, against: str, part: pd.DataFrame) -> str:
-    words = {
-        "above": part[part.delta_low > 0].model,
-        "below": part[part.delta_high < 0].model,
-        "undecided": part[(part.delta_low <= 0) & (part.delta_high >= 0)].model,
-    }
-    said = "; ".join(f"{word}: {', '.join(sorted(models))}" for word, models in words.items() if len(models))
+def _sentence(notebook: str, dataset: str, split: str, against: str, part: pd.DataFrame) -> str:
+    words = {word: sorted(set(part[part.verdict == word].model)) for word in ("above", "below", "undecided")}
+    said = "; ".join(f"{word}: {', '.join(models)}" for word, models in words.items() if models)
     return f"`{notebook}`, {dataset}, {split}: against {against}, {said} ({part.n.max()} users)."

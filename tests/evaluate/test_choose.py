@@ -133,6 +133,21 @@ def test_the_budget_keeps_popularity_and_tells_the_rest() -> None:
     assert "budget of 0 seconds" in found.left_out["ease"]
 
 
+def test_a_budget_is_shared_fairly(monkeypatch: pytest.MonkeyPatch) -> None:
+    split, rules = prepared(tastes())
+    said: list[str] = []
+    two = each(neighbours=(5, 20))
+    table = (
+        Candidate("a", ItemNeighbours, two),
+        Candidate("popularity", Popularity),
+        Candidate("b", ItemNeighbours, two),
+    )
+    monkeypatch.setattr(candidates, "CANDIDATES", table)
+    choose.choose(split, rules, seed=7, draws=50, say=said.append)
+    order = [text.split(": ")[1].split(",")[0] for text in said]
+    assert order == ["popularity", "a neighbours 5", "b neighbours 5", "a neighbours 20", "b neighbours 20"]
+
+
 def test_sizes_leave_models_out(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Candidate("item neighbours", ItemNeighbours, most_items=59)
     monkeypatch.setattr(candidates, "CANDIDATES", (Candidate("popularity", Popularity), small))

@@ -27,7 +27,7 @@ def test_known_users_keep_their_history_and_all_events_count(split: Split) -> No
     assert rules.users.tolist() == [0, 1]
     assert rules.histories.toarray().tolist() == [[5, 0, 0, 0], [4, 3, 0, 0]]
     assert rules.truth.toarray().tolist() == [[0, 1, 0, 1], [0, 0, 1, 0]]
-    assert "2 have training events; 1 have none" in rules.notes[0]
+    assert "2 have training events (known) and 1 have none (new)" in rules.notes[0]
     assert "1 of the 4 items of valid have no training event" in rules.notes[1]
 
 
@@ -52,6 +52,7 @@ def test_records_carry_the_rules(split: Split) -> None:
     judged = rules.judge(models, seed=1, draws=50)
     record = next(r for r in rules.records("30_x", judged) if (r.model, r.metric) == ("popularity", "recall"))
     assert (record.dataset, record.protocol, record.split, record.k, record.n) == ("made", "H", "planted, valid", 2, 2)
+    assert record.group == "known users" and task(split, "made", 2, users="new").group == "new users"
     lists = rules.lists(models)["popularity"]
     assert np.array_equal(lists, [[1, 2], [2, 3]])
     assert record.value == pytest.approx((0.5 + 1) / 2)

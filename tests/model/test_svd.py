@@ -53,3 +53,21 @@ def test_a_stranger_gets_mean_and_item_bias(ratings: Interactions) -> None:
     model = SVD(factors=4).fit(ratings)
     expected = model.mean[0] + model.item_bias
     np.testing.assert_allclose(model.score(sparse.csr_matrix((1, ratings.n_items)))[0], expected, rtol=1e-6)
+
+
+def test_svd_without_factors_is_mean_and_biases_whatever_the_seed(ratings: Interactions) -> None:
+    model, other = (SVD(factors=0, seed=seed).fit(ratings) for seed in (1, 2))
+    assert (model.user_factors.shape, model.item_factors.shape) == ((ratings.n_users, 0), (ratings.n_items, 0))
+    users, items = np.divmod(np.arange(ratings.n_users * ratings.n_items), ratings.n_items)
+    by_hand = np.clip(model.mean[0] + model.user_bias[users] + model.item_bias[items], 1, 5)
+    np.testing.assert_allclose(model.predict(users, items), by_hand, rtol=1e-12)
+    np.testing.assert_array_equal(other.item_bias, model.item_bias)
+    assert np.ptp(model.item_bias) > 0.1, "the biases were learnt"
+
+
+def test_svd_without_factors_folds_in_the_shrunk_mean_of_what_is_left(ratings: Interactions) -> None:
+    model = SVD(factors=0, reg=0.5).fit(ratings)
+    history = ratings.matrix()[7]
+    rest = history.data - model.mean[0] - model.item_bias[history.indices]
+    bias = rest.sum() / (history.nnz + 0.5 * history.nnz)
+    np.testing.assert_allclose(model.score(history)[0], model.mean[0] + model.item_bias + bias, rtol=1e-6)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recutils import present
 from recutils.report import articles
 from recutils.tables import Problem
 
@@ -28,13 +29,13 @@ loop = [{ step = "data", stage = "data" }]
 [[themes]]
 theme = "One"
 systems = [
-  { id = "M1", system = "First", from = "A B", notebooks = ["10_data_here", "11_data_absent"], fate = "kept" },
-  { id = "M2", system = "Second", from = "all", notebooks = ["10_data_here"], fate = "kept" },
-  { id = "M3", system = "Third", from = "practice", notebooks = ["11_data_absent"], fate = "added" },
+  { id = "M1", system = "I", from = "A B", notebooks = ["10_data_here", "11_data_absent"], fate = "kept", note = "x" },
+  { id = "M2", system = "Second", from = "all", notebooks = ["10_data_here"], fate = "kept", note = "so" },
+  { id = "M3", system = "Third", from = "practice", notebooks = ["11_data_absent"], fate = "added", note = "new" },
 ]
 [[faults]]
 group = "Sums"
-errors = [{ id = "E01", from = "A", fault = "1 + 1 = 3", holds = "2" }]
+errors = [{ id = "E01", from = "A", fault = "1 + 1 = 3", holds = "2", shown = "a sum" }]
 """
 
 
@@ -79,7 +80,7 @@ def test_named_notebooks_belong_to_the_listing() -> None:
 
 def test_fates_name_errors_that_exist() -> None:
     found = articles.read(NOTEBOOKS)
-    assert set(re.findall(r"E\d\d", " ".join(found.systems.fate))) <= set(found.errors.id)
+    assert set(re.findall(r"E\d\d", " ".join(found.systems.note))) <= set(found.errors.id)
 
 
 def test_errors_are_numbered_and_each_is_asserted_in_the_notebook() -> None:
@@ -103,6 +104,7 @@ def test_status_is_looked_up_in_the_folder(small: Path) -> None:
     systems = articles.read(small).systems.set_index("id")
     assert systems.status.to_dict() == {"M1": "in part", "M2": "here", "M3": "planned"}
     assert systems.notebooks["M1"] == "10_data_here, 11_data_absent (planned)"
+    assert systems.notebooks["M3"] == "11_data_absent"
     (small / "11_data_absent.ipynb").write_text("{}", encoding="utf-8")
     assert set(articles.read(small).systems.status) == {"here"}
 
@@ -114,6 +116,7 @@ def test_status_is_looked_up_in_the_folder(small: Path) -> None:
         ('id = "M2"', 'id = "M1"', r"\['M1'\] occur twice"),
         ('from = "A B"', 'from = "A Z"', "from = 'A Z'"),
         ('fate = "added"', 'fate = ""', "none empty"),
+        ('fate = "added"', 'fate = "forgotten"', "fate = 'forgotten'; use one of"),
         (', holds = "2"', "", "expected .*holds"),
         ("loop =", "lop =", "'loop' is missing"),
         ("[[themes]]", "[[themes]", "must be a TOML file"),
@@ -124,6 +127,34 @@ def test_a_wrong_map_says_what_to_mend(small: Path, old: str, new: str, message:
         articles.read(changed(small, old, new))
 
 
+def test_each_article_has_a_fault_that_stops_its_program() -> None:
+    found = articles.read(NOTEBOOKS)
+    stopping = " ".join(found.errors.query("group == 'Programs that stop'").article).split()
+    assert set(found.articles.short) <= set(stopping)
+
+
+def test_systems_and_errors_are_counted_by_article(small: Path) -> None:
+    counted = articles.read(small).counted().set_index("short")
+    assert counted.systems.to_dict() == {"A": 2, "B": 2} and counted.errors.to_dict() == {"A": 1, "B": 0}
+
+
+def test_a_computed_value_stands_beside_its_error(small: Path) -> None:
+    found = articles.read(small)
+    assert found.beside({"E01": "2.0"}).iloc[0].to_list() == ["E01", "A", "1 + 1 = 3", "2", "2.0", "a sum"]
+    with pytest.raises(Problem, match=r"no error \['E99'\]"):
+        found.beside({"E99": "1"})
+
+
 def test_a_missing_map_says_so(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="Restore it"):
         articles.read(tmp_path)
+
+
+def test_the_loop_is_drawn_with_every_step_and_closes() -> None:
+    loop = articles.read(NOTEBOOKS).loop
+    _, ax = present.figure()
+    articles.draw_loop(ax, loop)
+    boxes = [text for text in ax.texts if text.get_text()]
+    arrows = [text for text in ax.texts if not text.get_text()]
+    assert [text.get_text().split("\n")[0] for text in boxes] == list(loop.step)
+    assert len(arrows) == len(loop) and arrows[-1].xy[0] < arrows[-1].xyann[0]

@@ -49,6 +49,20 @@ def test_by_notebook_counts() -> None:
     assert table.to_numpy().tolist() == [["30_x", "made", 4, 4, 1, 3]]
 
 
+def test_a_corrected_p_overrules_the_interval() -> None:
+    (line,) = summary.verdicts(summary.as_frame(json.dumps([record("bad", 0.05, (-0.05, -0.08, -0.01), p_holm=0.06)])))
+    assert "undecided: bad" in line
+    (line,) = summary.verdicts(summary.as_frame(json.dumps([record("bad", 0.05, (-0.05, -0.08, -0.01), p_holm=0.04)])))
+    assert "below: bad" in line
+
+
+def test_a_result_that_two_notebooks_repeat_is_one_result() -> None:
+    rows = [*ROWS, *(dict(row, notebook="31_y") for row in ROWS), record("good", 0.3, (0.2, 0.1, 0.3), notebook="31_y")]
+    table = summary.side_by_side(summary.as_frame(json.dumps(rows)))
+    assert table.model.tolist() == ["good", "good", "so so", "popularity", "bad"]
+    assert table.notebook.tolist() == ["31_y", "30_x", "30_x", "30_x", "30_x"]
+
+
 def test_places_are_tried_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "REPORTS", tmp_path)
     monkeypatch.delenv("RECUTILS_RUN", raising=False)

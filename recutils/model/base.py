@@ -88,13 +88,20 @@ class Model(ABC):
             raise Problem(f"{self.name} was asked to be saved before it was fitted. Call fit(train) first.")
         partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         partial.mkdir(parents=True)
-        fitted = {name: getattr(self, name) for name in ("popular", *self.arrays)}
-        save_file(_packed(fitted), partial / "arrays.safetensors")
+        save_file(self._fitted(), partial / "arrays.safetensors")
         manifest = {"format": FORMAT, "model": self.name, "n_items": self.n_items, "parameters": self.parameters()}
         runs.write_text(partial / "model.json", json.dumps(manifest, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
         return folder
+
+    def _fitted(self) -> dict[str, np.ndarray]:
+        """What was learnt, as plain arrays by name."""
+        return _packed({name: getattr(self, name) for name in ("popular", *self.arrays)})
+
+    def size_mb(self) -> float:
+        """Size of what was learnt, as saved, MB (10^6 bytes)."""
+        return sum(array.nbytes for array in self._fitted().values()) / 1e6
 
     @classmethod
     def load(cls, folder: Path) -> Self:

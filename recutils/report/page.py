@@ -141,7 +141,8 @@ def _picture(kind: str, data: Any, metadata: dict[str, Any], again: str) -> str:
     parts = [f'<a href="{file}">{file}</a>'] if file else []
     parts += [f"make again: <code>{html.escape(again)}</code>"] if again else []
     caption = f"<figcaption>{' · '.join(parts)}</figcaption>" if parts else ""
-    picture = f'<img src="data:{kind};base64,{_joined(data).replace(chr(10), "")}" alt="{alt}">'
+    width = f' width="{int(told["width"])}"' if told.get("width") else ""
+    picture = f'<img src="data:{kind};base64,{_joined(data).replace(chr(10), "")}" alt="{alt}"{width}>'
     return f"<figure>{picture}{caption}</figure>"
 
 

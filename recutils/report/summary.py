@@ -53,6 +53,14 @@ def as_frame(text: str) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(numbers, float)).astype({"k": "Int64"})
 
 
+def costs() -> pd.DataFrame:
+    """Seconds and peak memory (MB) of the notebooks that have finished, from the run.json of the report found."""
+    path = find_report()[1] / "run.json"
+    told = json.loads(path.read_text(encoding="utf-8"))["notebooks"] if path.is_file() else []
+    rows = [(one["name"], one["seconds"], one["peak_mb"]) for one in told if one["status"] == "ok"]
+    return pd.DataFrame(rows, columns=["notebook", "seconds", "peak memory (MB)"])
+
+
 def by_notebook(records: pd.DataFrame) -> pd.DataFrame:
     """One row per notebook: its data sets, and how many records, models, metrics and comparisons it left."""
     grouped = records.groupby("notebook", sort=True)

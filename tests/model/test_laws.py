@@ -100,6 +100,8 @@ def test_fit_and_score_change_nothing_they_were_given(make: type[Model], ratings
 def test_saving_and_loading_changes_nothing(make: type[Model], ratings: Interactions, tmp_path: Path) -> None:
     model = new(make).fit(ratings)
     model.save(tmp_path / "bundle")
+    saved = (tmp_path / "bundle/arrays.safetensors").stat().st_size / 1e6
+    assert 0 < model.size_mb() <= saved <= model.size_mb() + 0.002, "the size is that of the file without its head"
     loaded = make.load(model.save(tmp_path / "bundle"))
     assert loaded.parameters() == model.parameters()
     histories = sparse.vstack([ratings.matrix(), sparse.csr_matrix((1, ratings.n_items))], format="csr")

@@ -84,3 +84,15 @@ def test_a_report_without_records_says_so() -> None:
 def test_types_survive_missing_numbers() -> None:
     frame = summary.as_frame(json.dumps(ROWS[:1]))
     assert frame.delta.isna().all() and frame.delta.dtype == float and isinstance(frame, pd.DataFrame)
+
+
+def test_costs_are_those_of_finished_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECUTILS_RUN", str(tmp_path))
+    (tmp_path / "metrics.json").write_text(json.dumps(ROWS))
+    assert summary.costs().empty
+    told = [
+        {"name": "30_x", "seconds": 2.5, "peak_mb": 300, "status": "ok"},
+        {"name": "31_y", "seconds": 1.0, "peak_mb": 100, "status": "running"},
+    ]
+    (tmp_path / "run.json").write_text(json.dumps({"notebooks": told}))
+    assert summary.costs().to_numpy().tolist() == [["30_x", 2.5, 300]]

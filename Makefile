@@ -33,7 +33,7 @@ smoke: override PROFILE := smoke
 smoke: report  ## The same on thinned data, minutes
 
 test: setup  ## Run the test suite (ARGS='-k word')
-	@HF_HUB_OFFLINE=1 $(VENV) -m pytest -q -n "$(JOBS)" $(ARGS)
+	@HF_HUB_OFFLINE=1 $(VENV) -m pytest -q -n "$(JOBS)" --dist loadgroup $(ARGS)
 
 lint: setup  ## Check style, imports and that notebooks are stored without outputs
 	@$(VENV) -m ruff check .

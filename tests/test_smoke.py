@@ -3,6 +3,7 @@
 The run is keyed by content: a smoke report afterwards takes what is unchanged from the store.
 """
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -22,7 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
 def run() -> Path:
     """The folder of a finished smoke run."""
     command = [sys.executable, "-m", "recutils", "report", "--profile", "smoke"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1500)
+    (ROOT / "reports/runs").mkdir(parents=True, exist_ok=True)
+    with (ROOT / "reports/runs/.smoke-test.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker waits, and is then served from the store
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     index = next(line for line in done.stdout.splitlines() if line.startswith("index: "))
     return (ROOT / index.removeprefix("index: ")).parent

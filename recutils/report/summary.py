@@ -91,6 +91,14 @@ def verdict(row: pd.Series) -> str:
     return "undecided" if not clear else "above" if row.delta > 0 else "below"
 
 
+def changed_minds(records: pd.DataFrame) -> list[str]:
+    """Models that one split calls above and another below or undecided, against one baseline; in order of name."""
+    told = distinct(records.dropna(subset=["delta"]))
+    told = told.assign(verdict=[verdict(row) for row in told.itertuples()])
+    words = told.groupby("model").verdict.agg(set)
+    return sorted(words[words.map(lambda found: "above" in found and len(found) > 1)].index)
+
+
 def side_by_side(records: pd.DataFrame) -> pd.DataFrame:
     """One row per distinct model and rules: mean, difference, corrected p, verdict and number of users; best first."""
     rows = [
@@ -121,5 +129,7 @@ def verdicts(records: pd.DataFrame) -> list[str]:
 
 def _sentence(notebook: str, dataset: str, split: str, against: str, part: pd.DataFrame) -> str:
     words = {word: sorted(set(part[part.verdict == word].model)) for word in ("above", "below", "undecided")}
-    said = "; ".join(f"{word}: {', '.join(models)}" for word, models in words.items() if models)
-    return f"`{notebook}`, {dataset}, {split}: against {against}, {said} ({part.n.max()} users)."
+    said = "; ".join(
+        f"{word} {' · '.join(f'*{model}*' for model in models)}" for word, models in words.items() if models
+    )
+    return f"`{notebook}`, {dataset}, {split}, against *{against}*: {said} ({part.n.max()} users)."

@@ -29,7 +29,7 @@ ROWS = [
 
 def test_verdicts_follow_the_interval_and_nothing_else() -> None:
     (line,) = summary.verdicts(summary.as_frame(json.dumps(ROWS)))
-    assert line.endswith("against popularity, above: good; below: bad; undecided: so so (9 users).")
+    assert line.endswith("against *popularity*: above *good*; below *bad*; undecided *so so* (9 users).")
 
 
 def test_side_by_side_puts_the_best_first_and_leaves_no_nan() -> None:
@@ -51,9 +51,9 @@ def test_by_notebook_counts() -> None:
 
 def test_a_corrected_p_overrules_the_interval() -> None:
     (line,) = summary.verdicts(summary.as_frame(json.dumps([record("bad", 0.05, (-0.05, -0.08, -0.01), p_holm=0.06)])))
-    assert "undecided: bad" in line
+    assert "undecided *bad*" in line
     (line,) = summary.verdicts(summary.as_frame(json.dumps([record("bad", 0.05, (-0.05, -0.08, -0.01), p_holm=0.04)])))
-    assert "below: bad" in line
+    assert "below *bad*" in line
 
 
 def test_a_result_that_two_notebooks_repeat_is_one_result() -> None:
@@ -96,3 +96,8 @@ def test_costs_are_those_of_finished_notebooks(tmp_path: Path, monkeypatch: pyte
     ]
     (tmp_path / "run.json").write_text(json.dumps({"notebooks": told}))
     assert summary.costs().to_numpy().tolist() == [["30_x", 2.5, 300]]
+
+
+def test_a_model_that_splits_disagree_on_is_named() -> None:
+    rows = [*ROWS, record("so so", 0.2, (0.1, 0.05, 0.15), split="temporal, refitted, test"), *ROWS[:1]]
+    assert summary.changed_minds(summary.as_frame(json.dumps(rows))) == ["so so"]

@@ -1,17 +1,17 @@
 """Tables that others have published, and their protocols, to be met before anything is claimed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from recutils.data.prepare import compact, k_core
 from recutils.data.split import Split
-from recutils.evaluate.candidates import Settings, described
 from recutils.evaluate.metrics import accuracy
 from recutils.evaluate.ratings import mae, rmse
-from recutils.model.base import RatingModel
+from recutils.model.base import RatingModel, known_rows, row_keys
 from recutils.model.svd import trainset
 from recutils.rank.top import Scorer, top_k
 from recutils.tables import Dataset, Interactions, Problem
@@ -135,22 +135,29 @@ def ranked_values(
     return accuracy(lists, truth, 10, metrics)
 
 
+class KnownUsers:
+    """A rating model as P2 ranks with it: by the rating predicted for the training user, clipped, not folded in.
+
+    Raises Problem for a history that is no training user's.
+    """
+
+    def __init__(self, model: RatingModel, train: Interactions) -> None:
+        self.model, self.keys = model.fit(train), row_keys(train.matrix())
+
+    def score(self, histories: sparse.csr_matrix) -> np.ndarray:
+        """Predicted ratings (n_histories, n_items), float64."""
+        users = known_rows(row_keys(histories), self.keys)
+        if (users < 0).any():
+            raise Problem(f"history {int(users.argmin())} is no training user's; this protocol ranks for those alone.")
+        n_items = histories.shape[1]
+        pairs = np.repeat(users, n_items), np.tile(np.arange(n_items), len(users))
+        return self.model.predict(*pairs).reshape(-1, n_items)
+
+
 def top_ten(model: Scorer, split: Split) -> dict[str, float]:
     """P2's four metrics: means over all users with test ratings, top 10 of all items the user has not trained on."""
     values = ranked_values(model, split, TOP_TEN)
     return {metric: float(np.mean(values[metric])) for metric in TOP_TEN}
-
-
-def tried(make: Callable[..., Any], settings: Settings, split: Split) -> pd.DataFrame:
-    """Each setting of a model with its mean nDCG@10 on the valid part, fitted on train; in the order given.
-
-    Columns: setting (text), parameters (dict), ndcg. The test part is not read.
-    """
-    rows = []
-    for parameters in settings:
-        values = ranked_values(make(**parameters).fit(split.train), split, ["ndcg"], part="valid")["ndcg"]
-        rows.append((described(parameters), parameters, float(values.mean())))
-    return pd.DataFrame(rows, columns=["setting", "parameters", "ndcg"])
 
 
 def side_by_side(published: Mapping[str, float], ours: Mapping[str, float], digits: int) -> pd.DataFrame:

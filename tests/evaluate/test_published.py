@@ -17,6 +17,7 @@ from recutils.evaluate.published import (
     TOP_TEN,
     TOP_TEN_RATINGS,
     TOP_TEN_ROWS,
+    KnownUsers,
     ranked_values,
     rating_errors,
     recbole_events,
@@ -25,7 +26,6 @@ from recutils.evaluate.published import (
     surprise_errors,
     surprise_folds,
     top_ten,
-    tried,
 )
 from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity
@@ -75,17 +75,10 @@ def test_p2_svd_to_six_digits(p2: Split) -> None:
     assert [round(found[metric], 6) for metric in TOP_TEN] == list(TOP_TEN_ROWS["svd"])
 
 
-class KnownUsers:
-    """The protocol ranks by the rating predicted for the training user, clipped to 1-5."""
-
-    def __init__(self, model: RatingModel, train: Interactions) -> None:
-        self.model, self.row_of = model, {row.tobytes(): user for user, row in enumerate(train.matrix().toarray())}
-
-    def score(self, histories) -> np.ndarray:
-        users = [self.row_of[row.tobytes()] for row in histories.toarray()]
-        n_items = histories.shape[1]
-        predicted = self.model.predict(np.repeat(users, n_items), np.tile(np.arange(n_items), len(users)))
-        return predicted.reshape(len(users), n_items)
+def test_p2_ranks_for_training_users_alone(p2: Split) -> None:
+    ranker = KnownUsers(Baseline(), p2.train)
+    with pytest.raises(Problem, match="history 0 is no training user's"):
+        ranker.score(p2.test.matrix()[:2])
 
 
 @pytest.mark.parametrize("make", [SVD, NMF, Baseline], ids=lambda make: make.name)
@@ -163,14 +156,6 @@ def test_only_the_named_parts_are_masked() -> None:
     assert places == {("train",): [0.5], ("train", "valid"): [1.0]}
     valid = ranked_values(Fixed(), planted(), ["reciprocal_rank"], part="valid")["reciprocal_rank"]
     assert valid.tolist() == [1.0], "on valid the history is train alone, and the test item is a candidate below"
-
-
-def test_settings_are_tried_on_valid_alone() -> None:
-    split = planted()
-    blind = Split(split.train, split.valid, split.test.only([]), split.name, split.pretends)
-    table = tried(Popularity, ({}, {}), blind)
-    assert table.ndcg.tolist() == pytest.approx([1 / np.log2(3)] * 2), "item 1 stands behind item 3 on user 0's list"
-    assert table.parameters.tolist() == [{}, {}]
 
 
 def test_the_comparison_says_when_a_figure_is_missed() -> None:

@@ -72,7 +72,7 @@ def test_second_code_cell_holds_literal_parameters_with_comments(path: Path) -> 
     parameters = read_parameters(source(code[1]), path.name)
     assert "SEED" in parameters
     for line in lines(source(code[1])):
-        assert re.match(r"[A-Z_]+: [^=]+ = .+  +# .+", line), f"name: type = literal  # comment; got {line}"
+        assert re.match(r"[A-Z][A-Z0-9_]*: [^=]+ = .+  +# .+", line), f"name: type = literal  # comment; got {line}"
 
 
 @each_notebook

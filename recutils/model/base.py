@@ -1,5 +1,6 @@
 """The one interface of all models, and how a fitted model is saved. No algorithm lives here."""
 
+import hashlib
 import inspect
 import json
 import os
@@ -132,6 +133,23 @@ def as_values(histories: sparse.csr_matrix, values: str) -> sparse.csr_matrix:
     """Histories as a model reads them: "value" as they are, "binary" with 1 for every stored entry; a new matrix."""
     data = histories.data.astype(np.float32) if values == "value" else np.ones(histories.nnz, dtype=np.float32)
     return sparse.csr_matrix((data, histories.indices, histories.indptr), shape=histories.shape)
+
+
+def row_keys(histories: sparse.csr_matrix) -> np.ndarray:
+    """Digest (n_histories,) int64 of each row's items and values, whatever their order: known users are found by it."""
+    return np.array([_row_key(row.indices, row.data) for row in histories], dtype=np.int64)
+
+
+def _row_key(items: np.ndarray, values: np.ndarray) -> int:
+    order = np.argsort(items)
+    content = items[order].astype(np.int64).tobytes() + values[order].astype(np.float32).tobytes()
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little", signed=True)
+
+
+def known_rows(keys: np.ndarray, user_keys: np.ndarray) -> np.ndarray:
+    """Row (n_histories,) int64 of the first training user with each key; -1 where there is none."""
+    row_of = {key: row for row, key in reversed(list(enumerate(user_keys.tolist())))}
+    return np.array([row_of.get(key, -1) for key in keys.tolist()], dtype=np.int64)
 
 
 def _packed(fitted: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from recutils.model import ease
-from recutils.model.ease import EASE
+from recutils.model.ease import EASE, UserEASE
 from recutils.tables import Interactions, Problem
 
 # Users 0 and 1 met items 0 and 1, user 2 met item 2: G = [[2, 2, 0], [2, 2, 0], [0, 0, 1]].
@@ -56,3 +56,47 @@ def test_bad_parameters_and_too_many_items_are_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ease, "MOST_ITEMS", 2)
     with pytest.raises(Problem, match="use ALS or item neighbours"):
         EASE().fit(THREE)
+
+
+def test_each_user_is_the_ridge_regression_on_the_other_users(ratings: Interactions) -> None:
+    model, known = UserEASE(reg=7.0).fit(ratings), ratings.matrix("binary").toarray().astype(float)
+    others = np.delete(np.arange(ratings.n_users), 5)
+    design = known[others].T
+    weights = np.linalg.solve(design.T @ design + 7 * np.eye(len(others)), design.T @ known[5])
+    np.testing.assert_allclose(model.score(ratings.matrix()[5])[0], weights @ known[others], rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_history_is_the_ridge_regression_on_all_users(ratings: Interactions) -> None:
+    model, known = UserEASE(reg=7.0).fit(ratings), ratings.matrix("binary").toarray().astype(float)
+    new = np.zeros(ratings.n_items)
+    new[[1, 4, 9]] = 1
+    weights = np.linalg.solve(known @ known.T + 7 * np.eye(len(known)), known @ new)
+    np.testing.assert_allclose(model.score(sparse.csr_matrix(new))[0], weights @ known, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [EASE, UserEASE])
+def test_roots_and_balance_are_those_of_a_weighted_regression(make: type[EASE], ratings: Interactions) -> None:
+    model = make(reg=3.0, values="value", power=0.5, balance=1.0).fit(ratings)
+    table = np.sqrt(ratings.matrix().toarray().astype(float))
+    table = table if make is EASE else table.T
+    counts = (table > 0).sum(axis=1)
+    weights = counts.sum() / len(counts) / counts  # n^-1, so scaled that the mean event weighs 1
+    others = np.delete(np.arange(table.shape[1]), 4)
+    design = table[:, others]
+    column = np.linalg.solve(
+        (design.T * weights) @ design + 3 * np.eye(len(others)), (design.T * weights) @ table[:, 4]
+    )
+    scores = model.score(ratings.matrix())
+    found = scores[:, 4] if make is EASE else scores[4]
+    np.testing.assert_allclose(found, design @ column, rtol=1e-4, atol=1e-5)
+
+
+def test_more_bad_parameters_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Problem, match="power must be above 0 and balance 0 or more"):
+        EASE(power=0)
+    below = Interactions(THREE.rows.assign(value=-1.0), 3, 3)
+    with pytest.raises(Problem, match="user ease cannot raise negative values"):
+        UserEASE(values="value", power=0.5).fit(below)
+    monkeypatch.setattr(ease, "MOST_ITEMS", 2)
+    with pytest.raises(Problem, match="users x users"):
+        UserEASE().fit(THREE)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +74,32 @@ def means(ax: "Axes", values: Mapping[str, tuple[float, float | None, float | No
     ax.margins(x=0.05)
     if all(mean >= 0 for mean, _, _ in values.values()):
         ax.set_xlim(left=0)
+
+
+def differences(
+    ax: "Axes", rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], tuple[float, float, float]]
+) -> float:
+    """Draw differences with their intervals, one row for each group and one column for each model; returns the scale.
+
+    cells: (row, column) -> (difference, low, high), numbers; a missing cell stays empty. Each column has its own zero
+    line, and the scale is the largest difference or interval end that half a column holds. Above zero for certain: blue
+    triangle up; below: orange triangle down; else a grey dot, so that the picture needs no colour.
+    """
+    scale = max((abs(number) for cell in cells.values() for number in cell), default=1.0) or 1.0
+    styles = {1: (COLOURS[0], "^"), -1: (COLOURS[1], "v"), 0: ("#777777", "o")}
+    for place, column in enumerate(columns):
+        ax.axvline(place, color="#999999", linewidth=0.8, linestyle="-", marker="")
+        for number, row in enumerate(rows):
+            if (row, column) in cells:
+                middle, low, high = (place + 0.46 * value / scale for value in cells[row, column])
+                colour, marker = styles[int(low > place) - int(high < place)]
+                ax.plot([low, high], [number, number], linestyle="-", marker="", color=colour, linewidth=1.6)
+                ax.plot([middle], [number], linestyle="", marker=marker, color=colour, markersize=6)
+    ax.set_xticks(range(len(columns)), [name.replace(" ", "\n") for name in columns], fontsize=8)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.grid(visible=False, axis="x")
+    return scale
 
 
 def check_figure(fig: "Figure", title: str) -> None:

@@ -125,3 +125,15 @@ def test_columns_of_figures_stand_to_the_right_and_do_not_break(shown: list) -> 
     rules = {n: page.split(f".col{n} {{")[1].split("}")[0] for n in range(4)}
     assert ["nowrap" in rules[n] for n in range(4)] == [False, True, True, False]
     assert "&lt; .001" in page
+
+
+def test_differences_are_told_apart_without_colour() -> None:
+    fig, ax = present.figure()
+    cells = {("a", "m one"): (0.2, 0.1, 0.4), ("b", "m one"): (-0.2, -0.3, -0.1), ("a", "two"): (0.0, -0.1, 0.1)}
+    scale = present.differences(ax, ["a", "b"], ["m one", "two"], cells)
+    assert scale == 0.4 and [text.get_text() for text in ax.get_xticklabels()] == ["m\none", "two"]
+    dots = {line.get_marker(): line for line in ax.lines if line.get_linestyle() == "None"}
+    assert set(dots) == {"^", "v", "o"}
+    assert dots["^"].get_xdata()[0] == pytest.approx(0.46 * 0.5) and dots["^"].get_ydata()[0] == 0
+    assert dots["v"].get_xdata()[0] == pytest.approx(-0.46 * 0.5) and dots["o"].get_xdata()[0] == 1
+    assert present.differences(ax, ["a"], ["two"], {}) == 1.0

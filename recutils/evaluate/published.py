@@ -149,9 +149,8 @@ class KnownUsers:
         users = known_rows(row_keys(histories), self.keys)
         if (users < 0).any():
             raise Problem(f"history {int(users.argmin())} is no training user's; this protocol ranks for those alone.")
-        n_items = histories.shape[1]
-        pairs = np.repeat(users, n_items), np.tile(np.arange(n_items), len(users))
-        return self.model.predict(*pairs).reshape(-1, n_items)
+        items = np.arange(histories.shape[1])
+        return np.stack([self.model.predict(np.full(len(items), user), items) for user in users])
 
 
 def top_ten(model: Scorer, split: Split) -> dict[str, float]:

@@ -3,10 +3,15 @@
 import argparse
 import sys
 
-from recutils.data import cli as data
-from recutils.deploy import cli as deploy
-from recutils.report import cli as report
-from recutils.tables import Problem
+try:
+    from recutils.data import cli as data
+    from recutils.deploy import cli as deploy
+    from recutils.report import cli as report
+    from recutils.tables import Problem
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"error: package {missing.name!r} is not installed here. Run `. .venv/bin/activate` first, or `make setup`."
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ import textwrap
 from recutils.data import cache, catalogue
 from recutils.data.catalogue import Entry
 from recutils.data.fetch import fetch, verify
+from recutils.data.formats import PARSERS
 from recutils.tables import Problem
 
 
@@ -40,10 +41,16 @@ def state(entry: Entry) -> str:
 
 def show_list(arguments: argparse.Namespace) -> int:
     """Print the table of entries."""
-    print(f"{'name':<24} {'kind':<10} {'MB':>6}  {'cached':<8} what")
+    print(f"{'name':<24} {'kind':<10} {'MB':>6}  {'cached':<8} {'DATASET':<8} what")
     for name, entry in catalogue.entries().items():
-        print(f"{name:<24} {entry.kind:<10} {entry.size / 1e6:>6.1f}  {state(entry):<8} {entry.title}")
+        print(f"{name:<24} {entry.kind:<10} {entry.size / 1e6:>6.1f}  {state(entry):<8} {_readable(name):<8} {entry.title}")
+    print("\nDATASET: what notebooks and `recommend` can read; the other entries can be fetched and verified.")
     return 0
+
+
+def _readable(name: str) -> str:
+    """ "yes" for a data set that `load` has a reader for."""
+    return "yes" if name in PARSERS else "-"
 
 
 def show_card(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from itertools import groupby
 from typing import Any
 
+from recutils.evaluate.records import LEFT_OUT
 from recutils.report import page
 from recutils.report.progress import span
 from recutils.report.results import Record, in_order
@@ -69,7 +70,8 @@ def by_metric(record: Record) -> tuple[str, ...]:
 def tables(records: list[Record]) -> list[tuple[str, list[tuple[str, list[dict[str, str]]]]]]:
     """Rows of the results by notebook, and in each by data set and split; the models of one metric stand together."""
     found = []
-    for notebook, own in groupby(in_order(records), key=lambda record: str(record.get("notebook", ""))):
+    shown = [record for record in records if record.get("metric") != LEFT_OUT or record.get("value")]
+    for notebook, own in groupby(in_order(shown), key=lambda record: str(record.get("notebook", ""))):
         parts = groupby(sorted(own, key=by_metric), key=_caption)
         found.append((notebook, [(caption, [row(record) for record in part]) for caption, part in parts]))
     return found

@@ -213,7 +213,8 @@ def read_end(job: Job, folder: Path, code: int) -> End:
     if error and error[0].rpartition(".")[2] == "NotReached":
         return End("not run", error[1], "")
     if error:
-        cure = "The report shows where. Correct the notebook or the module and run again."
+        told = error[0].rpartition(".")[2] == "Problem"  # its message holds the cure
+        cure = "" if told else "The report shows where. Correct the notebook or the module and run again."
         return End("failed", f"{error[0]}: {error[1]} (cell [{error[2]}])", cure)
     if "DeadKernelError" in log or "Kernel died" in log:
         cure = f"Perhaps memory ran out or a library crashed. Lower its parameters, run it alone: --only {job.name}"

@@ -14,7 +14,7 @@ from recutils.report.results import METRICS, RUN, find_run, read_metrics
 from recutils.runs import write_text
 from recutils.tables import Problem
 
-MAX_FIGURES = 8
+MAX_FIGURES = 16
 SUMMARY = "summary.md"
 Say = Callable[[str], None]
 
@@ -40,7 +40,7 @@ def check_publishable(info: dict[str, Any], allow_dirty: bool) -> None:
 
 
 def figures(run: Path, info: dict[str, Any]) -> list[tuple[str, Path]]:
-    """Figures to publish as (file name, file): those called published_* and those that metadata choose; at most 8."""
+    """Figures to publish as (file name, file): those called published_* and those that metadata choose; few of them."""
     found = []
     for entry in info["notebooks"]:
         for path in sorted((run / entry["name"] / "figures").glob("*.png")):

@@ -12,7 +12,6 @@ from typing import Any
 
 from recutils import runs
 from recutils.data.catalogue import Entry, Member
-from recutils.data.extract import sha256_of
 
 MANIFEST = "manifest.json"  # source, pins and times of the members
 TERMS = "TERMS.txt"  # terms and citation, there once they have been shown
@@ -49,7 +48,7 @@ def _member_damage(path: Path, member: Member, stamp: list[Any] | None) -> str:
     trusted = stamp == [member.sha256, member.size, state.st_mtime_ns]
     if trusted and member.size > ALWAYS_HASHED:
         return ""
-    got = sha256_of(path)
+    got = runs.file_hash(path)
     return "" if got == member.sha256 else f"{member.path} has sha256 {got}, expected {member.sha256}"
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from recutils import runs
 from recutils.data.catalogue import Member, check_path
 from recutils.data.faults import Unsafe, WrongHash
 
@@ -20,15 +21,9 @@ BROKEN = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFE
 ZIP_MAGIC = b"PK\x03\x04"
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, 64 hex digits."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def check_hash(path: Path, expected: str, what: str) -> None:
     """Raise WrongHash when the file is not the pinned one; call it before anything opens the file."""
-    got = sha256_of(path)
+    got = runs.file_hash(path)
     if got != expected:
         raise wrong_hash(what, f"sha256 {expected}", f"sha256 {got}")
 

@@ -161,16 +161,19 @@ def _text(cells: Sequence[object], fields: Sequence[str]) -> str:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Gini coefficient of non-negative counts: 0 when all are equal, near 1 when one has all.
+    """The Gini coefficient of non-negative counts: 0 when all are equal, 1 - 1/n when one has everything.
 
-    >>> gini(np.array([1, 1, 1, 1])), gini(np.array([0, 0, 0, 4]))
-    (0.0, 0.75)
+    counts: (n,), zeros included. Raises Problem unless they are finite, not negative and not all 0.
+
+    >>> [round(gini(counts), 3) for counts in ([2, 2, 2, 2, 2], [0, 0, 0, 0, 7], [1, 2, 3, 4, 5])]
+    [0.0, 0.8, 0.267]
     """
     ordered = np.sort(np.asarray(counts, dtype=np.float64))
-    n, total = len(ordered), ordered.sum()
-    if not total:
-        raise Problem("the Gini coefficient needs at least one count above 0; all are 0 or there are none")
-    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
+    if ordered.ndim != 1 or not np.isfinite(ordered).all() or (ordered < 0).any() or ordered.sum() == 0:
+        raise Problem("counts must be one row of finite numbers >= 0, not all 0")
+    n = len(ordered)
+    weights = 2 * np.arange(1, n + 1) - n - 1
+    return float(weights @ ordered / (n * ordered.sum()))
 
 
 def profile(dataset: Dataset) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recutils import runs
 from recutils.data.catalogue import Entry, Member, Package
-from recutils.data.extract import append, check_hash, inside, sha256_of, take, unpack, wrong_hash
+from recutils.data.extract import append, check_hash, inside, take, unpack, wrong_hash
 from recutils.data.faults import DiskFull, Unsafe
 
 SECONDS = 3600  # the longest that one package may take
@@ -134,7 +134,7 @@ def from_official(entry: Entry, folder: Path, scratch: Path, say: Say) -> str:
     else:
         archive = inside(scratch, entry.official.rsplit("/", 1)[1])
         _download(entry.official, archive, limit=4 * entry.size + BLOCK)
-        pins = _pins(entry.official, sha256_of(archive))
+        pins = _pins(entry.official, runs.file_hash(archive))
         flat = [Member(member.path, member.size, member.sha256, member.path) for member in entry.members]
         unpack(archive, flat, folder, limit=entry.size)
         _pin(entry.official, pins, say)

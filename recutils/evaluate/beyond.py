@@ -6,6 +6,7 @@ Lists follow the laws of metrics.py: (n_users, k) item rows, -1 at the end where
 import numpy as np
 from scipy import sparse
 
+from recutils.data.prepare import gini as gini  # the same coefficient for data and for exposure
 from recutils.evaluate.hits import checked_lists, stored_entries
 from recutils.tables import Problem
 
@@ -27,22 +28,6 @@ def catalogue_coverage(lists: np.ndarray, n_items: int, k: int | None = None) ->
     0.8
     """
     return float((exposure(lists, n_items, k) > 0).mean())
-
-
-def gini(counts: np.ndarray) -> float:
-    """The Gini coefficient of non-negative counts: 0 when all are equal, 1 - 1/n when one item has everything.
-
-    counts: (n_items,), e.g. from `exposure`; items never shown belong in it, as zeros.
-
-    >>> [round(gini(counts), 3) for counts in ([2, 2, 2, 2, 2], [0, 0, 0, 0, 7], [1, 2, 3, 4, 5])]
-    [0.0, 0.8, 0.267]
-    """
-    ordered = np.sort(np.asarray(counts, dtype=np.float64))
-    if ordered.ndim != 1 or not np.isfinite(ordered).all() or (ordered < 0).any() or ordered.sum() == 0:
-        raise Problem("counts must be one row of finite numbers >= 0, not all 0 (is every list empty?)")
-    n_items = len(ordered)
-    weights = 2 * np.arange(1, n_items + 1) - n_items - 1
-    return float(weights @ ordered / (n_items * ordered.sum()))
 
 
 def self_information(train: sparse.csr_matrix) -> np.ndarray:

@@ -373,7 +373,7 @@ class TestPip:
         tags = b"Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         files = {"pkg/a.csv": b"a", f"{info}/METADATA": metadata, f"{info}/WHEEL": tags, f"{info}/RECORD": b""}
         wheel.write_bytes(_archive(files))
-        self.sha256 = extract.sha256_of(wheel)
+        self.sha256 = runs.file_hash(wheel)
         for name, value in (
             ("PIP_NO_INDEX", "1"),
             ("PIP_FIND_LINKS", str(self.links)),
@@ -387,7 +387,7 @@ class TestPip:
         )
 
     def test_it_brings_the_pinned_file_whatever_python_it_asks_for(self):
-        assert extract.sha256_of(PIP_DOWNLOAD(self.package(), self.folder)) == self.sha256
+        assert runs.file_hash(PIP_DOWNLOAD(self.package(), self.folder)) == self.sha256
 
     def test_another_hash_is_a_wrong_hash(self):
         with pytest.raises(WrongHash, match=f"expected sha256 {'0' * 64}, got sha256 {self.sha256}"):

@@ -134,7 +134,7 @@ def test_gini_on_paper():
     assert prepare.gini(np.array([5, 5, 5])) == 0
     assert prepare.gini(np.array([0, 0, 0, 8])) == 0.75
     assert prepare.gini(np.array([1, 3])) == 0.25
-    with pytest.raises(Problem, match="above 0"):
+    with pytest.raises(Problem, match="not all 0"):
         prepare.gini(np.zeros(3))
 
 

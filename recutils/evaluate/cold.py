@@ -10,7 +10,7 @@ from scipy import sparse
 from recutils.data.split import Split, cold_items, frozen
 from recutils.evaluate.metrics import by_pair, ndcg
 from recutils.evaluate.statistics import Interval, crossed_interval
-from recutils.rank.top import Scorer, recommend, top_k
+from recutils.rank.top import BLOCK, Scorer, top_k
 from recutils.tables import ITEM, USER, Interactions, Problem
 
 KINDS: dict[str, tuple[str, ...]] = {"users": ("users",), "items": ("items",), "both": ("users", "items")}
@@ -33,18 +33,26 @@ class ColdTask:
 
     def lists(self, models: Mapping[str, Scorer], k: int) -> dict[str, np.ndarray]:
         """Ranked lists (n_users, k) of each fitted model, cold items only."""
-        return {name: recommend(model, self.histories, k, candidates=self.items) for name, model in models.items()}
+        return {name: self._ranked(model, k) for name, model in models.items()}
+
+    def _ranked(self, model: Scorer, k: int) -> np.ndarray:
+        """What `rank.recommend` gives with these candidates (none of them is in a history), with smaller tables."""
+        starts = range(0, len(self.users), BLOCK)
+        scores = (model.score(self.histories[first : first + BLOCK])[:, self.items] for first in starts)
+        lists = np.concatenate([top_k(block, None, min(k, len(self.items))) for block in scores])
+        shown = np.full((len(lists), k), -1, dtype=np.int32)
+        shown[:, : lists.shape[1]] = self.items[lists]
+        return shown
 
     def mean(self, model: Scorer, k: int) -> float:
         """Mean nDCG@k over the people."""
-        lists = recommend(model, self.histories, k, candidates=self.items)
-        return float(np.nanmean(ndcg(lists, self.truth, k)))
+        return float(np.nanmean(ndcg(self._ranked(model, k), self.truth, k)))
 
     def one_list(self, model: Scorer, k: int) -> np.ndarray:
         """The list of the average person, the same for all (n_users, k): what a model knows without knowing anybody."""
         scores = np.zeros(self.histories.shape[1])
-        for first in range(0, len(self.users), 512):
-            scores += model.score(self.histories[first : first + 512]).sum(axis=0)
+        for first in range(0, len(self.users), BLOCK):
+            scores += model.score(self.histories[first : first + BLOCK]).sum(axis=0)
         best = self.items[top_k(scores[None, self.items], None, k)]
         return np.repeat(best, len(self.users), axis=0)
 

@@ -8,6 +8,7 @@ from scipy import sparse
 from recutils.evaluate import cold
 from recutils.evaluate.metrics import ndcg
 from recutils.model.baselines import Popularity, Random
+from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 
@@ -56,6 +57,10 @@ def test_strangers_are_counted_and_lists_hold_cold_items_only(events):
     assert task.n_strangers == 1 and gone not in task.users
     shown = task.lists({"random": Random(seed=1).fit(fold.train)}, 5)["random"]
     assert np.isin(shown, task.items).all()
+    model = Popularity().fit(fold.cold)
+    assert np.array_equal(
+        task.lists({"p": model}, 5)["p"], recommend(model, task.histories, 5, candidates=task.items)
+    ), "the short way must rank as rank.recommend does"
 
 
 def test_pairs_give_the_metric_and_folds_their_means(events):

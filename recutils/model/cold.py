@@ -39,11 +39,14 @@ def _kernel(vectors: Vectors, width: float) -> np.ndarray:
     return np.exp(-width * np.maximum(squares[:, None] + squares - 2 * cosine, 0)).astype(np.float32)
 
 
-def year_vectors(years: pd.Series, *, spread: float = 5.0) -> np.ndarray:
-    """Years as smooth vectors (n, d) float32, so that near years are alike; a missing year is a zero row."""
-    given = pd.to_numeric(years, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+def smooth(values: pd.Series | np.ndarray, *, spread: float = 5.0) -> np.ndarray:
+    """Numbers, such as years, as vectors (n, d) float32 in which near numbers are alike; a missing one is a zero row.
+
+    spread: how far apart two numbers may be and still be alike. Raises Problem when all are missing.
+    """
+    given = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isnan(given).all():
-        raise Problem("no item has a year. Leave the year out of the parts.")
+        raise Problem("all numbers are missing. Leave this part out.")
     centres = np.arange(np.nanmin(given), np.nanmax(given) + spread, spread)
     return np.nan_to_num(np.exp(-(((given[:, None] - centres) / (2 * spread)) ** 2))).astype(np.float32)
 
@@ -171,7 +174,10 @@ class TextMap(VectorModel):
         self.reg, self.iterations, self.seed = reg, iterations, seed
 
     def with_bases(self, trained: Sequence[ALS]) -> Self:
-        """Use ALS that are fitted already on the very training part of `fit`; returns the model."""
+        """Use ALS that are fitted already, on the training part of `fit` or on more events; returns the model.
+
+        Items that `fit` meets in its training part keep these factors; the map replaces those of all others.
+        """
         self.trained, self.bases = trained, [[base.factors, base.alpha] for base in trained]
         return self
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from recutils.model.als import ALS
-from recutils.model.cold import TextMap, TextMixture, kernel_ridge, likeness, year_vectors
+from recutils.model.cold import TextMap, TextMixture, kernel_ridge, likeness, smooth
 from recutils.tables import Interactions, Problem
 
 COLD = [4, 15, 26]  # one item of each group, never met
@@ -70,10 +70,10 @@ def test_likeness_takes_sparse_and_sums_weights(planted):
 
 
 def test_years_are_smooth_and_may_miss():
-    found = year_vectors(pd.Series([1990, 1991, 1930, None], dtype="Int64"))
+    found = smooth(pd.Series([1990, 1991, 1930, None], dtype="Int64"))
     assert found[0] @ found[1] > 5 * (found[0] @ found[2]) and not found[3].any()
-    with pytest.raises(Problem, match="no item has a year"):
-        year_vectors(pd.Series([None, None], dtype="Int64"))
+    with pytest.raises(Problem, match="all numbers are missing"):
+        smooth(pd.Series([None, None], dtype="Int64"))
 
 
 def test_unknown_kinds_are_refused():

@@ -206,7 +206,7 @@ class TextMap(VectorModel):
         found, start = [], 0
         for base, gram in zip(self._als(), self.grams, strict=True):
             stop = start + base.factors
-            base.item_factors = np.ascontiguousarray(self.item_factors[:, start:stop])
+            base.item_factors = np.ascontiguousarray(self.item_factors[:, start:stop], dtype=np.float32)
             base.gram = np.ascontiguousarray(gram[: base.factors, : base.factors])
             found.append(base.fold_in(histories))
             start = stop

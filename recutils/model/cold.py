@@ -64,6 +64,20 @@ def kernel_ridge(similarity: np.ndarray, known: np.ndarray, targets: np.ndarray,
     return similarity[:, known] @ dual.astype(np.float32) + level.astype(np.float32)
 
 
+def mixtures(similarity: np.ndarray, known: np.ndarray, penalty: float) -> np.ndarray:
+    """Weights (n_known, n_unknown) float32: each unknown item as a mixture of the known, summing to 1.
+
+    `kernel_ridge` of any targets is weights' targets; solved for the unknown items alone.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    inner = similarity[np.ix_(known, known)].astype(np.float64)
+    inner[np.diag_indices_from(inner)] += penalty
+    solved = cho_factor(inner, lower=True, overwrite_a=True)
+    weights = cho_solve(solved, similarity[np.ix_(known, ~known)].astype(np.float64))
+    return (weights + (1 - weights.sum(axis=0)) / known.sum()).astype(np.float32)
+
+
 def _by_ridge(vectors: Vectors, known: np.ndarray, targets: np.ndarray, strength: float, seed: int) -> np.ndarray:
     weights, intercept = ridge(vectors[known], targets, strength)
     return vectors @ weights + intercept
@@ -75,9 +89,11 @@ def _by_kernel(vectors: Vectors, known: np.ndarray, targets: np.ndarray, strengt
 
 def _by_neighbours(vectors: Vectors, known: np.ndarray, targets: np.ndarray, strength: float, seed: int) -> np.ndarray:
     """The mean of the nearest known items' targets; strength: how many."""
-    similarity = _as_kernel(vectors)[:, known]
+    similarity = _as_kernel(vectors)[np.ix_(~known, known)]
     near = np.argsort(-similarity, axis=1, kind="stable")[:, : max(1, int(strength))]
-    return targets[near].mean(axis=1)
+    expected = np.zeros((len(known), targets.shape[1]), dtype=np.float32)
+    expected[known], expected[~known] = targets, targets[near].mean(axis=1)
+    return expected
 
 
 def _as_kernel(vectors: Vectors) -> np.ndarray:
@@ -214,17 +230,18 @@ class TextMap(VectorModel):
 
 
 class TextMixture(VectorModel):
-    """Each item as a mixture of the items met in training, by text: who met those is expected to meet it too.
+    """Each new item as a mixture of the items met in training, by text: who met those is expected to meet it too.
 
-    Kernel ridge regression straight to the items' columns of events, without factors; score = history x weights.
-    penalty: of the kernel ridge. Vectors as in TextMap. Strangers get popularity.
+    Kernel ridge regression straight to the items' columns of events, without factors; score = history x weights. It
+    ranks new items only: those met in training score 0. penalty: of the kernel ridge. Vectors as in TextMap. Strangers
+    get popularity.
     """
 
     name = "text mixture"
     serves_strangers = False
     arrays = ("weights",)
 
-    weights: np.ndarray  # (n_items, n_items) float32, column j mixes the columns of the items met; zero rows if none
+    weights: np.ndarray  # (n_items, n_items) float32, column j mixes the items met for the new item j
 
     def __init__(self, *, penalty: float = 1.5) -> None:
         check_positive(penalty=penalty)
@@ -234,8 +251,8 @@ class TextMixture(VectorModel):
         vectors = self._given(train.n_items)
         known = np.bincount(train.item, minlength=train.n_items) > 0
         self.weights = np.zeros((train.n_items, train.n_items), dtype=np.float32)
-        columns = np.eye(int(known.sum()), dtype=np.float32)  # each item met is a target of its own
-        self.weights[known] = kernel_ridge(_as_kernel(vectors), known, columns, self.penalty).T
+        if not known.all():
+            self.weights[np.ix_(known, ~known)] = mixtures(_as_kernel(vectors), known, self.penalty)
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
         return as_values(histories, "binary") @ self.weights

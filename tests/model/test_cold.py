@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from recutils.model.als import ALS
-from recutils.model.cold import TextMap, TextMixture, kernel_ridge, likeness, smooth
+from recutils.model.cold import TextMap, TextMixture, kernel_ridge, likeness, mixtures, smooth
 from recutils.tables import Interactions, Problem
 
 COLD = [4, 15, 26]  # one item of each group, never met
@@ -56,6 +56,14 @@ def test_kernel_ridge_by_hand():
     mix = kernel_ridge(similarity, np.array([True, True, False]), np.eye(2), 1.0)
     # the third item is like the first: half of its rest, the other half is the mean of both
     np.testing.assert_allclose(mix[2], [0.75, 0.25], atol=1e-6)
+
+
+def test_mixtures_are_kernel_ridge_of_every_target(planted):
+    train, vectors = planted
+    square, known = likeness([(vectors, 1.0)]), ~np.isin(np.arange(30), COLD)
+    targets = np.random.default_rng(1).normal(size=(27, 4))
+    expected = kernel_ridge(square, known, targets, 0.5)[~known]
+    np.testing.assert_allclose(mixtures(square, known, 0.5).T @ targets, expected, atol=1e-4)
 
 
 def test_likeness_takes_sparse_and_sums_weights(planted):

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a network is trained. Raises Problem for numbers that make no sense.
+    """How a network is trained. Raises Problem for senseless numbers.
 
     warm_up: steps over which the learning rate rises from 0 in a straight line. clip: longest gradient allowed (its
     norm over all weights), 0 for no limit. patience: epochs without a better validation value before it stops, 0 never.
@@ -55,8 +55,7 @@ class Plan:
 class History:
     """What a training leaves behind besides the weights.
 
-    losses: mean training loss of each epoch. values: validation value after each epoch, higher is better; () without
-    validation. best: the epoch, 0 first, whose weights the module holds.
+    losses: mean training loss of each epoch. values: validation value after each epoch, higher is better; () without.
     """
 
     losses: tuple[float, ...] = ()
@@ -74,7 +73,7 @@ class History:
 
     def stopped(self, patience: int) -> bool:
         """True when the last `patience` epochs brought no better value; 0 never stops."""
-        return bool(patience and self.values) and len(self.values) - 1 - self.best >= patience
+        return bool(patience) and len(self.losses) - 1 - self.best >= patience
 
 
 @contextmanager
@@ -180,8 +179,9 @@ class _State:
         self.optimiser.step()
         return value.item()
 
-    def _shapes(self) -> dict[str, list[int]]:
-        return {name: list(tensor.shape) for name, tensor in self.module.state_dict().items()}
+    def _manifest(self) -> dict[str, Any]:
+        shapes = {name: list(tensor.shape) for name, tensor in self.module.state_dict().items()}
+        return {"format": FORMAT, "plan": asdict(self.plan), "about": self.about, "shapes": shapes}
 
     def _tensors(self) -> dict[str, Tensor]:
         """Weights, best weights and the optimiser's tensors under one name each."""
@@ -199,8 +199,7 @@ class _State:
         partial = folder / f".{target.name}.{os.getpid()}.part"
         partial.mkdir(parents=True, exist_ok=True)
         save_file(self._tensors(), partial / "tensors.safetensors")
-        told = {"format": FORMAT, "plan": asdict(self.plan), "about": self.about, "shapes": self._shapes()}
-        told |= {"steps": self.steps, "losses": self.history.losses, "values": self.history.values}
+        told = self._manifest() | {"steps": self.steps, "losses": self.history.losses, "values": self.history.values}
         runs.write_text(partial / "state.json", json.dumps(told, indent=1) + "\n")
         os.replace(partial, target)
         for older in set(_folders(folder)) - {target}:
@@ -226,7 +225,7 @@ class _State:
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": adam})
 
     def _check(self, told: dict[str, Any], folder: Path) -> None:
-        mine = {"format": FORMAT, "plan": asdict(self.plan), "about": self.about, "shapes": self._shapes()}
+        mine = self._manifest()
         faults = [_difference(name, told.get(name), mine[name]) for name in mine]
         if len(told["losses"]) > self.plan.epochs:
             faults.append(f"it is at epoch {len(told['losses'])}, {self.plan.epochs} are asked for")
@@ -246,7 +245,6 @@ def _difference(name: str, came: Any, wanted: Any) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Finished states, oldest first."""
     return sorted(folder.glob("epoch-*")) if folder.is_dir() else []
 
 

@@ -158,18 +158,18 @@ class SASRec(OrderModel):
         if not self.warm.any():
             return np.zeros(histories.shape)
         read = self._known(self.read(histories))
-        newest = self.length - 1 - np.argmax(read[:, ::-1] >= 0, axis=1)
         with torch.no_grad():
             items = self.network().items()
             hidden, _ = self.network()(torch.from_numpy(read).long(), items)
-            scores = (hidden[torch.arange(len(read)), torch.from_numpy(newest)] @ items.T).numpy()
+            scores = (hidden[:, -1] @ items.T).numpy()
         scores = self._cold(scores)
         scores[(read < 0).all(axis=1)] = 0
         return scores
 
     def _known(self, read: np.ndarray) -> np.ndarray:
         """What it can read: items without training events are passed over."""
-        return np.where(self.warm[read], read, -1)
+        read = np.where(self.warm[read], read, -1)
+        return np.take_along_axis(read, np.argsort(read >= 0, axis=1, kind="stable"), axis=1)
 
     def _cold(self, scores: np.ndarray) -> np.ndarray:
         """Items without training events get the lowest score of the others."""
@@ -184,7 +184,7 @@ class SASRec(OrderModel):
         with torch.no_grad():
             _, weights = self.network()(torch.from_numpy(read).long(), self.network().items())
         there = read[0] >= 0
-        return read[0][there], weights[0].mean(0)[np.flatnonzero(there)[-1]].numpy()[there]
+        return read[0][there], weights[0].mean(0)[-1].numpy()[there]
 
 
 class TextSASRec(SASRec, VectorModel):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recutils.data import split
-from recutils.data.order import TIES, reorder_ties, sequences, tied, windows
+from recutils.data.order import TIES, in_file_order, reorder_ties, sequences, tied, windows
 from recutils.tables import Interactions, Problem
 
 
@@ -55,6 +55,13 @@ def test_the_last_items_are_filled_from_the_left() -> None:
     found = sequences(events())
     assert found.last(3).tolist() == [[5, 2, 4], [-1, 2, 0], [-1, -1, -1]]
     assert windows(np.array([], dtype=np.int32), np.array([0]), np.array([0]), 2).tolist() == [[-1, -1]]
+
+
+def test_the_file_can_stand_for_time() -> None:
+    timeless = Interactions(events().rows.drop(columns="time"), 3, 6)
+    found = in_file_order(timeless)
+    assert sequences(found).of(0).tolist() == [3, 1, 5, 2, 4] and not tied(found).any()
+    assert found.rows.drop(columns="time").equals(timeless.rows) and not timeless.has_time
 
 
 def test_what_cannot_be_ordered_is_named() -> None:

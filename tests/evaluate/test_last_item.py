@@ -1,10 +1,13 @@
 """The last-item protocol: which event is judged, from which history, and in which order."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.evaluate.last_item import last_item
+from recutils.evaluate.last_item import last_item, long_run
 from recutils.model.sequence import Markov
 from recutils.tables import Interactions, Problem
 
@@ -40,3 +43,24 @@ def test_without_times_the_cure_is_named() -> None:
     timeless = Interactions(ring().rows.drop(columns="time"), 24, 9)
     with pytest.raises(Problem, match="time"):
         last_item(timeless, "ring", 3)
+
+
+@pytest.mark.parametrize("plan", ["50 file", "file 50 40", "50 file forty"])
+def test_a_plan_that_cannot_be_read_is_named(plan: str) -> None:
+    with pytest.raises(Problem, match="a plan is 'length ties epochs'"):
+        long_run(plan, "ml-1m")
+
+
+def test_a_long_run_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ring(n_items=14, length=12).rows
+    monkeypatch.setattr(
+        "recutils.evaluate.last_item.load", lambda name: SimpleNamespace(interactions=Interactions(rows, 24, 14))
+    )
+    monkeypatch.setattr("recutils.runs.DATA", tmp_path)
+    _, first = long_run("5 file 1", "ring")
+    lines: list[str] = []
+    found, second = long_run("5 file 3", "ring", say=lines.append)
+    assert second["sasrec"].history.losses[:1] == first["sasrec"].history.losses
+    assert [line[:12] for line in lines] == ["epoch 2 of 3", "epoch 3 of 3"]
+    assert (tmp_path / "checkpoints/trained/sasrec-ring-5-file/epoch-0003").is_dir()
+    assert set(second) == {"popularity", "markov", "sasrec"} and found.test.protocol == "P5"

@@ -119,8 +119,26 @@ def judge(
     values = {metric: {model: judged[model][metric] for model in lists} for metric in METRICS}
     values |= _checked_extra(extra or {}, len(next(iter(lists.values()))))
     users = np.arange(truth.shape[0]) if users is None else np.asarray(users)
-    if users.shape != (truth.shape[0],):
-        raise Problem(f"users must hold one row number per judged user ({truth.shape[0]}); got shape {users.shape}")
+    return of_values(values, users, k, seed=seed, baseline=baseline, family=family, draws=draws)
+
+
+def of_values(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    users: np.ndarray,
+    k: int,
+    *,
+    seed: int,
+    baseline: str | None = "popularity",
+    family: Collection[str] = ("ndcg",),
+    draws: int = DRAWS,
+) -> Judgement:
+    """A judgement of per-user values that are made already, such as each user's mean over several random starts.
+
+    values: metric -> model -> (n_users,), NaN where a user has no truth. The rest as in `judge`.
+    """
+    n_users = len(next(iter(next(iter(values.values())).values())))
+    if users.shape != (n_users,):
+        raise Problem(f"users must hold one row number per judged user ({n_users}); got shape {users.shape}")
     if not family:
         raise Problem(f"family must name at least one metric to test, declared beforehand; metrics: {list(values)}")
     unnamed = dict.fromkeys(("notebook", "dataset", "protocol", "split"), "unnamed")

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from recutils.evaluate import metrics
-from recutils.evaluate.judge import Judgement, judge
+from recutils.evaluate.judge import Judgement, judge, of_values
 from recutils.tables import Problem
 
 N_USERS, N_ITEMS, K = 80, 30, 5
@@ -126,3 +126,12 @@ def test_refuses_empty_tasks() -> None:
         judge(lists, truth, 11, seed=0)
     with pytest.raises(Problem, match="metrics"):
         judged().table(["mrr"])
+
+
+def test_values_made_elsewhere_are_judged_alike() -> None:
+    values = {"ndcg": {"popularity": np.array([0.0, 0.5, 1.0]), "mean of starts": np.array([0.5, 1.0, 1.0])}}
+    judged = of_values(values, np.array([3, 5, 8]), 10, seed=0, draws=200)
+    assert judged.find("mean of starts", "ndcg").delta == pytest.approx(1 / 3)
+    assert judged.models == ("popularity", "mean of starts") and judged.per_user.user.tolist() == [3, 5, 8] * 2
+    with pytest.raises(Problem, match="one row number per judged user"):
+        of_values(values, np.arange(2), 10, seed=0)

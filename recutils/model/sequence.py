@@ -40,13 +40,13 @@ class OrderModel(Model):
         other._remember(events)
         return other
 
-    def _remember(self, events: Interactions) -> None:
-        """The order of these users' histories, before those remembered already."""
+    def _remember(self, events: Interactions, *, anew: bool = False) -> None:
+        """The order of these users' histories, before those remembered already, or (anew) in their place."""
         found, known = sequences(events), np.flatnonzero(np.bincount(events.user, minlength=events.n_users))
         keys = row_keys(events.matrix("binary")[known])
         last = windows(found.items, found.starts[known], found.starts[known + 1], self.length)
         items, counts = last[last >= 0], (last >= 0).sum(axis=1)
-        if hasattr(self, "order_keys"):
+        if not anew:
             keys = np.concatenate([keys, self.order_keys])
             items = np.concatenate([items, self.order_items])
             counts = np.concatenate([counts, np.diff(self.order_starts)])
@@ -54,7 +54,7 @@ class OrderModel(Model):
         self.order_starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def read(self, histories: sparse.csr_matrix) -> np.ndarray:
-        """The last `length` items of each history in order, (n_histories, length) int32; newest right, -1 fills left."""
+        """The last `length` items of each history, (n_histories, length) int32: newest at the right, -1 for none."""
         rows = known_rows(row_keys(as_values(histories, "binary")), self.order_keys)
         ordered = windows(self.order_items, self.order_starts[rows], self.order_starts[rows + 1], self.length)
         as_written = windows(histories.indices, histories.indptr[:-1], histories.indptr[1:], self.length)
@@ -81,8 +81,7 @@ class Markov(OrderModel):
         self.smooth = smooth
 
     def _fit(self, train: Interactions) -> None:
-        self.__dict__.pop("order_keys", None)
-        self._remember(train)
+        self._remember(train, anew=True)
         found = sequences(train)
         inside = np.ones(len(found.items), dtype=bool)
         inside[found.starts[1:][np.diff(found.starts) > 0] - 1] = False

@@ -44,7 +44,7 @@ def test_known_users_are_read_by_time_and_others_as_written() -> None:
     train = walks()
     model = Markov().fit(train)
     model.length = 3
-    model._remember(train)
+    model._remember(train, anew=True)
     newest = train.rows.sort_values(["user", "time"]).groupby("user").item.apply(lambda items: items.tolist()[-3:])
     assert model.read(train.matrix()).tolist() == newest.tolist()
     assert model.read(history([7, 2])).tolist() == [[-1, 7, 2]] and model.read(history([2, 7])).tolist() == [[-1, 2, 7]]

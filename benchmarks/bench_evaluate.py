@@ -1,4 +1,4 @@
-r"""Ten metrics at k = 10 for ml-1m's 6,040 users: ours, ranx (warm) and the merge-and-groupby way of pandas, in one run.
+r"""Ten metrics at k = 10 for ml-1m's 6,040 users: ours, warm ranx and the merge-and-groupby way of pandas, in one run.
 
 Lists are those of EASE on a random split per user, so that everybody has a truth. All three are given the same lists,
 and must agree on every metric. ranx is not in the lock; without it its rows are left out. To have it:
@@ -154,9 +154,8 @@ def prepared(name: str) -> tuple[np.ndarray, sparse.csr_matrix, sparse.csr_matri
 def main(name: str = "ml-1m") -> None:
     """Fit, rank, time and compare."""
     scores, seen, truth = prepared(name)
-    print(
-        f"{name}: {scores.shape[0]:,} users, {scores.shape[1]:,} items, {truth.nnz:,} relevant; k = {K}, {len(TEN)} metrics"
-    )
+    size = f"{scores.shape[0]:,} users, {scores.shape[1]:,} items, {truth.nnz:,} relevant"
+    print(f"{name}: {size}; k = {K}, {len(TEN)} metrics")
     ranking, lists = seconds(lambda: top_k(scores, seen, K))
     ours, values = seconds(lambda: accuracy(lists, truth, K, TEN), 20)
     means = {name: float(np.mean(column)) for name, column in values.items()}

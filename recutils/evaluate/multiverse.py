@@ -104,6 +104,13 @@ class Multiverse:
         """(n_protocols, n_models) float64, over the users whom each protocol judges."""
         return np.nanmean(self.values, axis=0, dtype=np.float64)
 
+    def held(self, choice: str, option: str) -> "Multiverse":
+        """The protocols with one option of a choice, which then is no choice any more."""
+        kept = (self.protocols[choice] == option).to_numpy()
+        if not kept.any():
+            raise Problem(f"choice {choice!r} has the options {', '.join(self.choices[choice])}; got {option!r}")
+        return Multiverse({**self.choices, choice: (option,)}, self.models, self.values[:, kept], self.notes)
+
     @property
     def judged(self) -> np.ndarray:
         """(n_protocols,) users whom each protocol judges."""
@@ -180,7 +187,7 @@ def _possible(
         choices["relevant"] = ("all",)
         notes.append("Liked events cannot be told from others here: every event is relevant.")
     filtered, wrong = _filtered(events, choices["filter"])
-    made, failed = _made(filtered, choices, seed)
+    made, failed = _made(filtered, choices, seed, liked if "liked" in choices["relevant"] else None)
     notes += [f"{name} is left out: {fault}" for name, fault in (wrong | failed).items()]
     choices["filter"] = tuple(filtered)
     choices["split"] = tuple(name for name in choices["split"] if name not in failed)
@@ -210,7 +217,7 @@ def _filtered(events: Interactions, options: Sequence[str]) -> tuple[dict[str, I
 
 
 def _made(
-    filtered: Mapping[str, Interactions], choices: Mapping[str, tuple[str, ...]], seed: int
+    filtered: Mapping[str, Interactions], choices: Mapping[str, tuple[str, ...]], seed: int, liked: float | None
 ) -> tuple[dict[tuple[str, str, str], Split], dict[str, str]]:
     """The splits, and the faults of those that fail under some filter."""
     made, failed = {}, {}
@@ -220,6 +227,7 @@ def _made(
             try:
                 ordered = reorder_ties(events, ties) if split in BY_TIME else events
                 made[split, kept, ties] = SPLITS[split](ordered, seed)
+                _users(made[split, kept, ties], liked)
             except Problem as fault:
                 failed[split] = str(fault)
     return made, failed
@@ -229,10 +237,9 @@ def _judged(
     part: Split, models: Mapping[str, Make], choices: Mapping[str, tuple[str, ...]], k: int, liked: float | None
 ) -> Iterator[tuple[str, str, str, np.ndarray, np.ndarray]]:
     """What one split gives: training part, seen rule, relevance, users (n,), and their values (n, n_models)."""
-    known = np.bincount(part.train.user, minlength=part.train.n_users) > 0
     whole = splits.frozen(part).train
     truths = {rule: _truth(part.test, liked if rule == "liked" else None) for rule in choices["relevant"]}
-    users = np.flatnonzero(known & (np.diff(_truth(part.test, None).indptr) > 0))
+    users = _users(part, None)
     masks = {rule: whole.matrix("binary")[users] if rule == "hidden" else None for rule in choices["seen"]}
     for learns in choices["learns from"]:
         train = part.train if learns == "train" else whole
@@ -243,6 +250,15 @@ def _judged(
         for seen, relevant in itertools.product(masks, truths):
             found = [ndcg(ranked, truths[relevant][users]) for ranked in lists[seen]]
             yield learns, seen, relevant, users, np.stack(found, axis=1)
+
+
+def _users(part: Split, liked: float | None) -> np.ndarray:
+    """Users (n,) with training events and relevant test events; Problem for fewer than two."""
+    known = np.bincount(part.train.user, minlength=part.train.n_users) > 0
+    users = np.flatnonzero(known & (np.diff(_truth(part.test, liked).indptr) > 0))
+    if len(users) < 2:
+        raise Problem(f"{len(users)} users have training events and a relevant event in test; expected at least 2.")
+    return users
 
 
 def _truth(test: Interactions, liked: float | None) -> sparse.csr_matrix:

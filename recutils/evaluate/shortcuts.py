@@ -3,7 +3,7 @@
 Nothing here is a metric to report; metrics over all candidates are in metrics.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,32 @@ def reversed_pairs(exact: np.ndarray, sampled: np.ndarray) -> np.ndarray:
     """
     first, second = np.triu_indices(len(exact), 1)
     return np.sign(exact[first] - exact[second]) * np.sign(sampled[..., first] - sampled[..., second]) < 0
+
+
+def sampled_boards(
+    scores: Mapping[str, np.ndarray],
+    seen: sparse.csr_matrix,
+    targets: np.ndarray,
+    sizes: Sequence[int],
+    *,
+    k: int,
+    draws: int,
+    rng: int | np.random.Generator,
+) -> dict[int, np.ndarray]:
+    """Mean nDCG@k of each model against n sampled negatives: n -> (draws, n_models). All models meet the same items.
+
+    scores: model -> (n_users, n_items). One drawing of negatives holds the smaller ones.
+    """
+    if not sizes or min(sizes) < 1 or draws < 1:
+        raise Problem(f"sizes must name numbers of negatives and draws be at least 1; got {list(sizes)} and {draws}")
+    generator = np.random.default_rng(rng)
+    boards = {n: np.empty((draws, len(scores))) for n in sizes}
+    for draw in range(draws):
+        drawn = generator.permuted(negatives(seen, targets, max(sizes), generator), axis=1)
+        for column, own in enumerate(scores.values()):
+            for n, board in boards.items():
+                board[draw, column] = gain(places(own, targets, drawn[:, :n]), k).mean()
+    return boards
 
 
 @dataclass(frozen=True, eq=False)

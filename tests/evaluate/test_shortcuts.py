@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from recutils.evaluate.shortcuts import gain, negatives, places, reversed_pairs, tuned_on_test
+from recutils.evaluate.shortcuts import gain, negatives, places, reversed_pairs, sampled_boards, tuned_on_test
 from recutils.tables import Problem
 
 
@@ -80,3 +80,15 @@ def test_bad_input_is_named() -> None:
         tuned_on_test(values * np.nan, [2], 0, draws=2)
     with pytest.raises(Problem, match="one item of each of 2 users"):
         negatives(sparse.csr_matrix((2, 3)), np.array([1]), 2, 0)
+
+
+def test_boards_of_all_negatives_are_the_full_ranking() -> None:
+    rng = np.random.default_rng(4)
+    scores = {name: rng.random((50, 20)) for name in ("a", "b")}
+    seen, targets = sparse.csr_matrix((50, 20)), rng.integers(20, size=50)
+    boards = sampled_boards(scores, seen, targets, [3, 19], k=5, draws=2, rng=0)
+    full = [gain(places(own, targets, negatives(seen, targets, None, 0)), 5).mean() for own in scores.values()]
+    np.testing.assert_allclose(boards[19], [full, full])
+    assert boards[3].shape == (2, 2) and (boards[3] > boards[19]).all()
+    with pytest.raises(Problem, match="numbers of negatives"):
+        sampled_boards(scores, seen, targets, [], k=5, draws=2, rng=0)

@@ -1,0 +1,56 @@
+"""Tied last events on paper: who counts as tied, and that an order of ties alone can make or break a model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recutils.evaluate.ties import last_one, orders, records, session_sizes, tied_last
+from recutils.model.baselines import Popularity
+from recutils.model.sequence import Markov
+from recutils.tables import Interactions, Problem
+
+
+def pages(n_users: int = 40, n_items: int = 40, length: int = 6) -> Interactions:
+    """Users who tick off pages of two items at one moment; page p holds items 2 p and 2 p + 1, in this order."""
+    first = np.random.default_rng(0).integers(n_items // 2, size=n_users)
+    user, step = np.divmod(np.arange(n_users * length), length)
+    page = (first[user] + step // 2) % (n_items // 2)
+    rows = pd.DataFrame({"user": user, "item": 2 * page + step % 2, "value": 1.0})
+    return Interactions(rows.assign(time=pd.to_datetime(86_400 * (step // 2), unit="s")), n_users, n_items)
+
+
+def test_tied_users_and_sizes_on_paper() -> None:
+    rows = pd.DataFrame({"user": [0, 0, 0, 1, 1, 2], "item": [0, 1, 2, 0, 1, 0], "value": 1.0})
+    events = Interactions(rows.assign(time=pd.to_datetime([5, 9, 9, 3, 4, 1], unit="s")), 4, 3)
+    assert tied_last(events).tolist() == [True, False, False, False]
+    assert session_sizes(events).to_numpy().tolist() == [[1, 4 / 6], [2, 2 / 6]]
+    timeless = Interactions(rows, 4, 3)
+    with pytest.raises(Problem, match="no time"):
+        tied_last(timeless)
+
+
+def test_the_order_of_ties_makes_a_chain_and_leaves_untied_users_alone() -> None:
+    events = pages()
+    assert tied_last(events).all()
+    found = last_one(events, {"popularity": Popularity, "markov": Markov}, k=1, seed=1, n_random=2)
+    assert found.choices["tied times"] == ("file", "reversed", "by item", "random 1", "random 2")
+    means = dict(zip(found.choices["tied times"], found.means[:, 1], strict=True))
+    assert means["file"] == means["by item"] > 0.9 and means["random 1"] < 0.8
+    rows = events.rows.assign(time=pd.to_datetime(3600 * np.arange(len(events)), unit="s"))
+    untied = last_one(Interactions(rows, 40, 40), {"markov": Markov}, k=1, seed=1, n_random=1)
+    assert np.ptp(untied.values, axis=1).max() == 0
+
+
+def test_records_hold_each_order_and_a_family_of_changes() -> None:
+    found = last_one(pages(), {"popularity": Popularity, "markov": Markov}, k=1, seed=1, n_random=1)
+    made = records(found, notebook="n", dataset="pages", k=1, seed=1, draws=500)
+    table = made.to_frame().set_index(["split", "model"])
+    assert len(made) == 8 and table.p.notna().sum() == 6 and (table.p_holm.dropna() >= table.p.dropna()).all()
+    row = table.loc[("last_1, ties random 1", "markov")]
+    assert np.isclose(row.value, found.means[3, 1]) and row.against == "markov, ties file" and row.n == 40
+    assert np.isclose(row.delta, found.means[3, 1] - found.means[0, 1]) and row.p_holm < 0.05
+
+
+def test_at_least_one_random_order_is_asked_for() -> None:
+    with pytest.raises(Problem, match="at least 1 draw"):
+        orders(0)

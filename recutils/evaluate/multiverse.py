@@ -2,7 +2,7 @@
 agree. Which choice moves them is told in `anova`. Nothing is chosen here: no figure of these may select a model.
 
 A protocol is one option of each choice:
-split        temporal, last one, last five, random per user, per item (P2)
+split        temporal, last one, random per user, per item (P2)
 filter       none, or the 10-core of users and items
 learns from  train, or train and valid; the history that is scored is what was learnt from
 seen         hidden: nothing known before the test part is shown again. shown: all items are candidates
@@ -24,7 +24,7 @@ from recutils.data.prepare import k_core
 from recutils.data.split import Split
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.resample import blocks, counts, seed_of
-from recutils.model.als import ALS, BPR
+from recutils.model.als import ALS
 from recutils.model.base import Model
 from recutils.model.baselines import Popularity, RecentPopularity
 from recutils.model.ease import EASE, UserEASE
@@ -38,11 +38,10 @@ Make = Callable[[], Model]
 SPLITS: dict[str, Callable[[Interactions, int], Split]] = {
     "temporal": lambda events, seed: splits.temporal(events),
     "last one": lambda events, seed: splits.last_n(events, 1),
-    "last five": lambda events, seed: splits.last_n(events, 5),
     "random per user": lambda events, seed: splits.random_users(events, rng=seed),
     "per item (P2)": lambda events, seed: splits.random_items(events, valid_share=0.2, seed=seed),
 }
-BY_TIME = ("temporal", "last one", "last five")
+BY_TIME = ("temporal", "last one")
 CORE = 10  # events that the filter asks of each user and item
 CHOICES: dict[str, tuple[str, ...]] = {
     "split": tuple(SPLITS),
@@ -64,7 +63,7 @@ DOZEN: dict[str, Make] = {
     "ease, roots": lambda: EASE(reg=1000.0, values="value", power=0.5),
     "user ease": lambda: UserEASE(reg=500.0),
     "als": lambda: ALS(factors=16, alpha=1.0, reg=1.0),
-    "bpr": lambda: BPR(factors=16),
+    "als, ratings": lambda: ALS(factors=64, alpha=1.0, reg=30.0, values="value"),
     "svd": lambda: SVD(factors=20),
 }
 

@@ -51,6 +51,16 @@ def test_records_hold_each_order_and_a_family_of_changes() -> None:
     assert np.isclose(row.delta, found.means[3, 1] - found.means[0, 1]) and row.p_holm < 0.05
 
 
+def test_some_orders_alone_are_the_same_orders() -> None:
+    models = {"markov": Markov}
+    whole = last_one(pages(), models, k=1, seed=1, n_random=2)
+    some = last_one(pages(), models, k=1, seed=1, n_random=2, only=("random 2", "file"))
+    assert some.choices["tied times"] == ("file", "random 2")
+    assert np.array_equal(some.values, whole.values[:, [0, 4]], equal_nan=True)
+    with pytest.raises(Problem, match="with 'file'; got"):
+        last_one(pages(), models, k=1, seed=1, only=("reversed",))
+
+
 def test_at_least_one_random_order_is_asked_for() -> None:
     with pytest.raises(Problem, match="at least 1 draw"):
         orders(0)

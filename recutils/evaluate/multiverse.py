@@ -5,7 +5,7 @@ A protocol is one option of each choice:
 split        temporal, last one, random per user, per item (P2)
 filter       none, or the 10-core of users and items
 learns from  train, or train and valid; the history that is scored is what was learnt from
-seen         hidden: nothing known before the test part is shown again. shown: all items are candidates
+seen items   hidden: nothing known before the test part is shown again. shown: all items are candidates
 relevant     every event of the test part, or the liked ones
 tied times   events of one user at one time in file order, or by ascending item
 """
@@ -47,7 +47,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "split": tuple(SPLITS),
     "filter": ("none", f"{CORE}-core"),
     "learns from": ("train", "train + valid"),
-    "seen": ("hidden", "shown"),
+    "seen items": ("hidden", "shown"),
     "relevant": ("all", "liked"),
     "tied times": ("file", "item"),
 }
@@ -239,7 +239,7 @@ def _judged(
     whole = splits.frozen(part).train
     truths = {rule: _truth(part.test, liked if rule == "liked" else None) for rule in choices["relevant"]}
     users = _users(part, None)
-    masks = {rule: whole.matrix("binary")[users] if rule == "hidden" else None for rule in choices["seen"]}
+    masks = {rule: whole.matrix("binary")[users] if rule == "hidden" else None for rule in choices["seen items"]}
     for learns in choices["learns from"]:
         train = part.train if learns == "train" else whole
         lists = {rule: [] for rule in masks}

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
+from recutils.evaluate.statistics import compare_all
 from recutils.tables import Problem
 
 
@@ -83,6 +85,30 @@ def sampled_boards(
             for n, board in boards.items():
                 board[draw, column] = gain(places(own, targets, drawn[:, :n]), k).mean()
     return boards
+
+
+def reversals(
+    exact: Mapping[str, np.ndarray], boards: Mapping[int, np.ndarray], *, seed: int, draws: int
+) -> tuple[pd.DataFrame, int]:
+    """How often sampling turns pairs of models round, one row for each number of negatives; and how many are clear.
+
+    exact: model -> (n_users,) in the full ranking; boards: from `sampled_boards`, models in the same order. A pair is
+    clear when the paired interval of its exact difference lies off zero. Columns: negatives, pairs, clear pairs, winner:
+    the shares over drawings and pairs that are reversed, and of drawings with another winner.
+    """
+    columns, means = list(exact.values()), np.array([values.mean() for values in exact.values()])
+    if len(columns) < 2:
+        raise Problem(f"two models make a pair; got {list(exact)}")
+    pairs = {
+        place: (columns[place[0]], columns[place[1]]) for place in zip(*np.triu_indices(len(means), 1), strict=True)
+    }
+    clear = np.array([one.low > 0 or one.high < 0 for one in compare_all(pairs, seed, draws=draws).values()])
+    rows = []
+    for n, board in boards.items():
+        wrong = reversed_pairs(means, board)
+        of_clear = float(wrong[:, clear].mean()) if clear.any() else 0.0
+        rows.append((n, float(wrong.mean()), of_clear, float((board.argmax(axis=1) != means.argmax()).mean())))
+    return pd.DataFrame(rows, columns=["negatives", "pairs", "clear pairs", "winner"]), int(clear.sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,3 +101,16 @@ def _paired(one: Comparison, model: str) -> dict[str, Any]:
     """The fields of a difference from file order."""
     delta = {"delta": one.delta, "delta_low": one.low, "delta_high": one.high, "p": one.p}
     return {"against": f"{model}, ties {FILE}", **delta}
+
+
+def by_people(found: Multiverse, tied: np.ndarray) -> pd.DataFrame:
+    """Users with and without a tied last event: each model's mean in file order, and the least and most of all orders.
+
+    tied: (n_users,) bool, from `tied_last`. Columns: people, users, model, file, least, most.
+    """
+    judged, rows = np.isfinite(found.values[:, 0, 0]), []
+    for people, chosen in {"tied last event": tied & judged, "single last event": ~tied & judged}.items():
+        means = found.values[chosen].mean(axis=0, dtype=np.float64) if chosen.any() else np.empty((1, 0))
+        for model, own in zip(found.models, means.T, strict=False):
+            rows.append((people, int(chosen.sum()), model, own[0], own.min(), own.max()))
+    return pd.DataFrame(rows, columns=["people", "users", "model", FILE, "least", "most"])

@@ -6,7 +6,7 @@ import pytest
 
 from recutils.data import split
 from recutils.data.order import reorder_ties
-from recutils.evaluate import anova
+from recutils.evaluate import anova, universe
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.multiverse import CHOICES, DOZEN, Multiverse, fitting, multiverse
 from recutils.model.baselines import Popularity
@@ -47,7 +47,7 @@ def test_one_protocol_equals_the_long_way_round(events: Interactions, small: Mul
     seen = (parts.train.matrix("binary") + parts.valid.matrix("binary"))[users]
     liked = parts.test.only(parts.test.value.to_numpy() >= 4).matrix("binary")[users]
     expected = ndcg(top_k(model.score(parts.train.matrix()[users]), seen, 5), liked)
-    rules = {"split": "last one", "filter": "none", "seen": "hidden", "relevant": "liked", "tied_times": "item"}
+    rules = {"split": "last one", "filter": "none", "seen_items": "hidden", "relevant": "liked", "tied_times": "item"}
     np.testing.assert_allclose(find(small, "ease", **rules, learns_from="train")[users], expected, atol=1e-7)
     whole = split.frozen(parts)
     refitted = recommend(EASE(reg=10.0).fit(whole.train), whole.train.matrix()[users], 5)
@@ -65,12 +65,12 @@ def test_every_protocol_is_filled_and_random_splits_ignore_tied_times(small: Mul
 
 
 def test_one_option_held_keeps_its_protocols(small: Multiverse) -> None:
-    hidden = small.held("seen", "hidden").only(["ease"])
+    hidden = small.held("seen items", "hidden").only(["ease"])
     assert hidden.shape == (4, 2, 2, 1, 2, 2, 1) and len(hidden.protocols) == 64
-    rows = (small.protocols["seen"] == "hidden").to_numpy()
+    rows = (small.protocols["seen items"] == "hidden").to_numpy()
     assert np.array_equal(hidden.means[:, 0], small.means[rows, 1])
     with pytest.raises(Problem, match="has the options hidden, shown; got 'masked'"):
-        small.held("seen", "masked")
+        small.held("seen items", "masked")
 
 
 def test_shown_items_are_never_better_than_hidden_ones_for_ease(small: Multiverse) -> None:
@@ -98,8 +98,8 @@ def test_the_dozen_is_twelve_and_fits_the_data(events: Interactions) -> None:
 def test_bad_input_is_named(events: Interactions) -> None:
     with pytest.raises(Problem, match="at least two models"):
         multiverse(events, {"popularity": Popularity}, seed=1)
-    with pytest.raises(Problem, match="choice 'seen' needs one or more of hidden, shown; got"):
-        multiverse(events, MODELS, seed=1, choices={**CHOICES, "seen": ("masked",)})
+    with pytest.raises(Problem, match="choice 'seen items' needs one or more of hidden, shown; got"):
+        multiverse(events, MODELS, seed=1, choices={**CHOICES, "seen items": ("masked",)})
     nothing = events.only(np.arange(2))
     with pytest.raises(Problem, match="no split of these 2 events is possible"):
         multiverse(nothing, MODELS, seed=1)
@@ -153,3 +153,26 @@ def test_draws_leave_out_users_whom_a_protocol_does_not_judge() -> None:
     drawn = Multiverse({"split": ("a", "b")}, ("m", "n"), values).drawn(lambda means: means, 3, 100)
     assert drawn.shape == (100, 2, 2)
     assert np.allclose(drawn[:, 0], 0.25) and np.allclose(drawn[:, 1], 0.5)
+
+
+def test_tables_of_a_multiverse_hold_what_anova_says(small: Multiverse) -> None:
+    found = universe.shares(small, seed=1, draws=50)
+    alone, in_all = anova.shares(small.means, small.shape)
+    own = found[found.of == "nDCG"]
+    assert own.choice.tolist() == [*CHOICES, "model"]
+    np.testing.assert_allclose(own[["alone", "in all"]].to_numpy(), np.stack([alone, in_all], axis=1))
+    hidden = small.held("seen items", "hidden")
+    assert "seen items" not in universe.shares(hidden, seed=1, draws=5).choice.to_list()
+    made = universe.share_records(found, small, notebook="n", dataset="d", protocol="p", seed=1, k=5)
+    assert len(made) == 2 * len(found) and {record.n for record in made} == {60}
+
+
+def test_the_curve_is_sorted_and_each_point_is_a_difference_of_means(small: Multiverse) -> None:
+    found = universe.curve(small, ("ease", "popularity"), seed=1, draws=50)
+    assert (
+        found.delta.is_monotonic_increasing and (found.low <= found.delta).all() and (found.delta <= found.high).all()
+    )
+    gaps = small.means[:, 1] - small.means[:, 0]
+    np.testing.assert_allclose(found.delta, np.sort(gaps), atol=1e-6)
+    lowest = small.protocols.iloc[int(gaps.argmin())]
+    assert found[list(CHOICES)].iloc[0].tolist() == lowest.tolist()

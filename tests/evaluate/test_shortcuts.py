@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from recutils.evaluate.shortcuts import gain, negatives, places, reversed_pairs, sampled_boards, tuned_on_test
+from recutils.evaluate.shortcuts import (
+    gain,
+    negatives,
+    places,
+    reversals,
+    reversed_pairs,
+    sampled_boards,
+    tuned_on_test,
+)
 from recutils.tables import Problem
 
 
@@ -92,3 +100,16 @@ def test_boards_of_all_negatives_are_the_full_ranking() -> None:
     assert boards[3].shape == (2, 2) and (boards[3] > boards[19]).all()
     with pytest.raises(Problem, match="numbers of negatives"):
         sampled_boards(scores, seen, targets, [], k=5, draws=2, rng=0)
+
+
+def test_only_a_clear_pair_that_is_turned_round_counts_as_clear() -> None:
+    """a is far above b and c, which are the same but for noise; the boards turn a and b round in half the drawings."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 400))
+    exact = {"a": 1 + noise[0], "b": noise[1], "c": noise[0] * 0.0}
+    low_c = exact["b"].mean() > 0
+    boards = {20: np.array([[3.0, 2.0, 1.0], [2.0, 3.0, 1.0]] if low_c else [[3.0, 1.0, 2.0], [1.5, 2.5, 3.0]])}
+    found, n_clear = reversals(exact, boards, seed=0, draws=500)
+    assert n_clear == 2 and found.winner.tolist() == [0.5]
+    assert found["clear pairs"].tolist() == [0.25 if low_c else 0.5]
+    with pytest.raises(Problem, match="two models make a pair"):
+        reversals({"a": exact["a"]}, boards, seed=0, draws=10)

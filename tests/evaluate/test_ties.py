@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.evaluate.ties import last_one, orders, records, session_sizes, tied_last
+from recutils.evaluate.ties import by_people, last_one, orders, records, session_sizes, tied_last
 from recutils.model.baselines import Popularity
 from recutils.model.sequence import Markov
 from recutils.tables import Interactions, Problem
@@ -64,3 +64,14 @@ def test_some_orders_alone_are_the_same_orders() -> None:
 def test_at_least_one_random_order_is_asked_for() -> None:
     with pytest.raises(Problem, match="at least 1 draw"):
         orders(0)
+
+
+def test_people_are_parted_by_their_last_event() -> None:
+    events = pages()
+    alone = events.user.to_numpy() % 2 == 1  # odd users lose the second item of each page, so nothing of theirs is tied
+    kept = events.only(~(alone & (events.item.to_numpy() % 2 == 1)))
+    found = last_one(kept, {"markov": Markov}, k=1, seed=1, n_random=1)
+    table = by_people(found, tied_last(kept)).set_index("people")
+    assert table.users.tolist() == [20, 20]
+    assert np.isclose(table.loc["tied last event", "file"], found.values[::2, 0].mean())
+    assert (table.least <= table.file).all() and (table.file <= table.most).all()

@@ -93,8 +93,8 @@ def reversals(
     """How often sampling turns pairs of models round, one row for each number of negatives; and how many are clear.
 
     exact: model -> (n_users,) in the full ranking; boards: from `sampled_boards`, models in the same order. A pair is
-    clear when the paired interval of its exact difference lies off zero. Columns: negatives, pairs, clear pairs, winner:
-    the shares over drawings and pairs that are reversed, and of drawings with another winner.
+    clear when the paired interval of its exact difference lies off zero. Columns: negatives; pairs and clear pairs, the
+    shares over drawings and pairs that are reversed; winner, the share of drawings with another winner.
     """
     columns, means = list(exact.values()), np.array([values.mean() for values in exact.values()])
     if len(columns) < 2:

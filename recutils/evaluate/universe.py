@@ -42,7 +42,7 @@ def _both(view: View, shape: Sequence[int]) -> View:
 
 
 def share_records(found: pd.DataFrame, world: Multiverse, **about: object) -> Records:
-    """The shares as records; `about` names notebook, dataset, protocol, seed and k. The model column holds the choice."""
+    """The shares as records, the choice in place of a model; `about` names notebook, dataset, protocol, seed and k."""
     n_users = int(np.isfinite(world.values).any(axis=(1, 2)).sum())
     made = []
     for of, choice, *numbers in found.itertuples(index=False):

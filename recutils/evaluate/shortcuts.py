@@ -161,3 +161,17 @@ def tuned_on_test(
         rival = [int(there[:m].argmax()) for m in sizes]
         found[:, draw] = here[best], there[best], here[rival]
     return Tuned(tuple(sizes), *found)
+
+
+def tuned_table(found: Mapping[int, Tuned]) -> pd.DataFrame:
+    """One row for each number of test users, at the most settings tried: means over the partings.
+
+    Columns: test users, reported, honest, optimism, unfair advantage, in 1 of 20 (its 95 % quantile).
+    """
+    rows = [
+        (n, *(part[:, -1].mean() for part in (one.reported, one.honest)), one.optimism[-1], one.advantage[:, -1].mean())
+        + (np.quantile(one.advantage[:, -1], 0.95),)
+        for n, one in found.items()
+    ]
+    columns = ["test users", "reported", "honest", "optimism", "unfair advantage", "in 1 of 20"]
+    return pd.DataFrame(rows, columns=columns)

@@ -114,3 +114,17 @@ def by_people(found: Multiverse, tied: np.ndarray) -> pd.DataFrame:
         for model, own in zip(found.models, means.T, strict=False):
             rows.append((people, int(chosen.sum()), model, own[0], own.min(), own.max()))
     return pd.DataFrame(rows, columns=["people", "users", "model", FILE, "least", "most"])
+
+
+def duel(ours: Multiverse, theirs: Multiverse, *, seed: int, draws: int = DRAWS) -> pd.DataFrame:
+    """The last model of one board minus the last of another, over the same users, in each order that both hold.
+
+    Columns: ties, difference, low, high (95 %, paired, exploratory), users.
+    """
+    shared = [order for order in ours.choices[CHOICE] if order in theirs.choices[CHOICE]]
+    pairs = {
+        order: tuple(one.values[:, one.choices[CHOICE].index(order), -1] for one in (ours, theirs)) for order in shared
+    }
+    found = compare_all(pairs, seed, draws=draws)
+    rows = [(order, one.delta, one.low, one.high, one.n) for order, one in found.items()]
+    return pd.DataFrame(rows, columns=["ties", "difference", "low", "high", "users"])

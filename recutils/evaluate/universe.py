@@ -67,3 +67,10 @@ def curve(world: Multiverse, pair: Sequence[str], *, seed: int, draws: int) -> p
         [(one.delta, one.low, one.high, one.n) for one in found], columns=["delta", "low", "high", "n"]
     )
     return world.protocols.join(numbers).sort_values("delta", kind="stable").reset_index(drop=True)
+
+
+def places(world: Multiverse) -> pd.DataFrame:
+    """Mean, best and worst place of each model over all protocols, 1 is best. Columns: model, then "mean place" ..."""
+    found = anova.ranks(world.means)
+    columns = {"mean place": found.mean(axis=0), "best place": found.min(axis=0), "worst place": found.max(axis=0)}
+    return pd.DataFrame({"model": world.models, **columns})

@@ -176,3 +176,11 @@ def test_the_curve_is_sorted_and_each_point_is_a_difference_of_means(small: Mult
     np.testing.assert_allclose(found.delta, np.sort(gaps), atol=1e-6)
     lowest = small.protocols.iloc[int(gaps.argmin())]
     assert found[list(CHOICES)].iloc[0].tolist() == lowest.tolist()
+
+
+def test_places_of_two_models_add_up(small: Multiverse) -> None:
+    found = universe.places(small).set_index("model")
+    assert np.isclose(found["mean place"].sum(), 3) and (found["best place"] <= found["worst place"]).all()
+    wins = (small.means[:, 1] > small.means[:, 0]).mean()
+    ties = (small.means[:, 1] == small.means[:, 0]).mean()
+    assert np.isclose(found.loc["ease", "mean place"], 2 - wins - ties / 2)

@@ -12,6 +12,7 @@ from recutils.evaluate.shortcuts import (
     reversed_pairs,
     sampled_boards,
     tuned_on_test,
+    tuned_table,
 )
 from recutils.tables import Problem
 
@@ -75,6 +76,8 @@ def test_a_clearly_best_setting_leaves_no_optimism() -> None:
     values[:, 3] += 1
     found = tuned_on_test(values, [6], 1, n_users=50, draws=300)
     assert abs(found.optimism[0]) < 0.001 and (found.advantage == 0).all()
+    table = tuned_table({50: found}).iloc[0]
+    assert np.isclose(table.reported, values[:, 3].mean(), atol=0.001) and table["unfair advantage"] == 0
     assert np.array_equal(found.reported, tuned_on_test(values, [6], 1, n_users=50, draws=300).reported)
 
 

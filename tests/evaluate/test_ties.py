@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.evaluate.ties import by_people, last_one, orders, records, session_sizes, tied_last
+from recutils.evaluate.ties import by_people, duel, last_one, orders, records, session_sizes, tied_last
 from recutils.model.baselines import Popularity
 from recutils.model.sequence import Markov
 from recutils.tables import Interactions, Problem
@@ -75,3 +75,12 @@ def test_people_are_parted_by_their_last_event() -> None:
     assert table.users.tolist() == [20, 20]
     assert np.isclose(table.loc["tied last event", "file"], found.values[::2, 0].mean())
     assert (table.least <= table.file).all() and (table.file <= table.most).all()
+
+
+def test_a_duel_is_held_in_the_orders_that_both_saw() -> None:
+    chain = last_one(pages(), {"popularity": Popularity, "markov": Markov}, k=1, seed=1, n_random=1)
+    other = last_one(pages(), {"popularity": Popularity}, k=1, seed=1, n_random=1, only=("file", "random 1"))
+    found = duel(chain, other, seed=1, draws=200).set_index("ties")
+    assert found.index.tolist() == ["file", "random 1"] and found.users.tolist() == [40, 40]
+    assert np.isclose(found.difference["random 1"], chain.means[3, 1] - other.means[1, 0])
+    assert found.difference.between(found.low, found.high).all()

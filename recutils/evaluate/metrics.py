@@ -79,6 +79,23 @@ METRICS: dict[str, Callable[[Hits], np.ndarray]] = {
 }
 
 
+def _hits(found: Hits) -> np.ndarray:
+    return _share(found.at.sum(axis=1), 1, found.n_truth)
+
+
+def _f1(found: Hits) -> np.ndarray:
+    return _share(2 * found.at.sum(axis=1), found.k + found.n_truth, found.n_truth)
+
+
+def _dcg(found: Hits) -> np.ndarray:
+    return _share(np.where(found.at, _discounts(found.k), 0.0).sum(axis=1), 1, found.n_truth)
+
+
+# What other libraries print beside them; `accuracy` gives them when they are named. hits: how many places hit.
+# f1: harmonic mean of precision and recall. dcg: the gain that ndcg divides by the best possible.
+FURTHER: dict[str, Callable[[Hits], np.ndarray]] = {"hits": _hits, "f1": _f1, "dcg": _dcg}
+
+
 def accuracy(
     lists: np.ndarray, truth: sparse.csr_matrix, k: int | None = None, metrics: Iterable[str] = tuple(METRICS)
 ) -> dict[str, np.ndarray]:
@@ -86,13 +103,15 @@ def accuracy(
 
     >>> {name: values.round(3).tolist()[1] for name, values in accuracy(*example(), metrics=["recall", "ndcg"]).items()}
     {'recall': 1.0, 'ndcg': 0.631}
+    >>> [values.round(3).tolist()[3] for values in accuracy(*example(), metrics=FURTHER).values()]
+    [2.0, 0.571, 1.5]
     """
-    metrics = list(metrics)
-    unknown = [name for name in metrics if name not in METRICS]
+    metrics, known = list(metrics), METRICS | FURTHER
+    unknown = [name for name in metrics if name not in known]
     if unknown:
-        raise Problem(f"unknown metrics {unknown}; known: {', '.join(METRICS)}")
+        raise Problem(f"unknown metrics {unknown}; known: {', '.join(known)}")
     found = hits(lists, truth, k)
-    return {name: METRICS[name](found) for name in metrics}
+    return {name: known[name](found) for name in metrics}
 
 
 def precision(lists: np.ndarray, truth: sparse.csr_matrix, k: int | None = None) -> np.ndarray:

@@ -216,3 +216,17 @@ def test_auc_refusals() -> None:
     with pytest.raises(Problem, match="finite"):
         metrics.auc(np.array([[0.0, -np.inf, 1.0]]), truth)
     assert np.isnan(metrics.auc(np.zeros((1, 3)), sparse.csr_matrix([[1, 1, 1]]))[0])
+
+
+def test_further_metrics_follow_from_the_others_and_stand_aside_by_default() -> None:
+    lists, truth = case(5)
+    found = metrics.accuracy(lists, truth, 10, [*metrics.METRICS, *metrics.FURTHER])
+    assert list(metrics.accuracy(lists, truth, 10)) == list(metrics.METRICS) and len(found) == 10
+    np.testing.assert_allclose(found["hits"], 10 * found["precision"])
+    both = found["precision"] + found["recall"]
+    harmonic = 2 * found["precision"] * found["recall"] / np.where(both > 0, both, 1)
+    np.testing.assert_allclose(found["f1"], harmonic, atol=1e-12)
+    most = np.minimum(np.diff(truth.indptr), 10)
+    perfect = np.array([(1 / np.log2(np.arange(2, n + 2))).sum() for n in most])
+    np.testing.assert_allclose(found["dcg"], found["ndcg"] * perfect)
+    assert np.array_equal(np.isnan(found["f1"]), most == 0)

@@ -45,6 +45,25 @@ def test_equals_a_full_stable_sort(seed: int, n_items: int, levels: int) -> None
     assert np.array_equal(top_k(scores, sparse.csr_matrix(seen), k), slow(scores, seen, k))
 
 
+@pytest.mark.parametrize("levels", [1, 3, 40, 100_000])
+@pytest.mark.parametrize("k", [1, 10, 25])
+def test_a_wide_catalogue_with_few_or_many_ties_equals_a_full_stable_sort(levels: int, k: int) -> None:
+    rng = np.random.default_rng(levels + k)
+    scores = rng.integers(-levels, levels, (300, 1000)).astype(np.float32) / 7
+    scores[:40] = np.sort(scores[:40], axis=1)  # the best stand in one stretch of columns
+    scores[40:50] *= 0
+    seen = rng.random(scores.shape) < 0.1
+    seen[:5, 3:] = True  # lists run out
+    assert np.array_equal(top_k(scores, sparse.csr_matrix(seen), k), slow(scores, seen, k))
+
+
+def test_scores_without_bounds_keep_their_order() -> None:
+    scores = np.zeros((1, 700), dtype=np.float32)
+    scores[0, [5, 600, 30]] = np.inf, 1e38, -np.inf
+    scores[0, 7] = -0.0
+    assert top_k(scores, None, 5).tolist() == [[5, 600, 0, 1, 2]]
+
+
 @pytest.mark.parametrize("k", [0, 4, -1])
 def test_k_outside_the_catalogue_is_refused(k: int) -> None:
     with pytest.raises(Problem, match=r"k must lie in 1\.\.3"):

@@ -15,6 +15,8 @@ from recutils.model.lightgcn import LightGCN
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.network import Network, RankingNetwork
 from recutils.model.sar import SAR
+from recutils.model.sasrec import SASRec, TextSASRec
+from recutils.model.sequence import Markov
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
@@ -22,6 +24,7 @@ from recutils.tables import Interactions, Problem
 MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
 MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors]
 MODELS += [Network, RankingNetwork, LightGCN]
+MODELS += [Markov, SASRec, TextSASRec]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

@@ -99,6 +99,37 @@ def in_batches(columns: tuple[np.ndarray, ...], size: int, rng: np.random.Genera
         yield tuple(torch.from_numpy(np.ascontiguousarray(column[rows])) for column in columns)
 
 
+Form = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (module, user rows, item rows) -> predictions (n,)
+
+
+def fit_pairs(
+    module: nn.Module,
+    form: Form,
+    events: Interactions,
+    plan: Plan,
+    *,
+    batch: int = 512,
+    value: Callable[[nn.Module], float] | None = None,
+) -> History:
+    """Train any network of user and item rows on values, by squared error; value: as `validate` of `training.train`.
+
+    For comparisons with networks that are no `Model`, since they cannot serve new histories: `predict_pairs` asks them.
+    """
+    columns = (events.user.to_numpy(np.int64), events.item.to_numpy(np.int64), events.value.to_numpy())
+
+    def loss(now: nn.Module, users: Tensor, items: Tensor, values: Tensor) -> Tensor:
+        return (form(now, users, items) - values).square().mean()
+
+    return training.train(module, lambda _, rng: in_batches(columns, batch, rng), loss, plan, validate=value)
+
+
+@torch.no_grad()
+def predict_pairs(module: nn.Module, form: Form, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """What a network that `fit_pairs` trained says of user rows (n,) and item rows (n,), not clipped."""
+    rows = (torch.from_numpy(np.asarray(side, dtype=np.int64)) for side in (users, items))
+    return form(module, *rows).numpy()
+
+
 class Network(Watched, SVD):
     """The two-embedding network for ratings: mean + biases + dot product, squared error, mini-batches and Adam.
 

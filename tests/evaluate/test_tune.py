@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recutils.data import split
+from recutils.evaluate.spaces import SPACES, spaces
 from recutils.evaluate.task import task
 from recutils.evaluate.tune import Range, Search, Space, search, told
 from recutils.model.ease import EASE
@@ -146,3 +147,14 @@ def test_misuse_is_named(tmp_path: Path) -> None:
         Range(2, 1).distribution()
     with pytest.raises(Problem, match="same parameters"):
         search(hill, RANGES, {"x": 1.0}, tmp_path, name="hill", trials=2, seed=0)
+
+
+def test_every_space_holds_its_default_and_builds_its_model(ratings: Interactions) -> None:
+    for name, space in SPACES.items():
+        default = space.default()
+        assert set(default) == set(space.ranges), name
+        space.model(default).fit(ratings)
+        for allowed in space.ranges.values():
+            allowed.distribution()
+    without = Interactions(ratings.rows.drop(columns="time"), ratings.n_users, ratings.n_items)
+    assert set(SPACES) - set(spaces(without)) == {"recent popularity"}

@@ -108,7 +108,7 @@ def fit_pairs(
     events: Interactions,
     plan: Plan,
     *,
-    batch: int = 512,
+    batch: int = 1024,
     value: Callable[[nn.Module], float] | None = None,
 ) -> History:
     """Train any network of user and item rows on values, by squared error; value: as `validate` of `training.train`.
@@ -143,11 +143,11 @@ class Network(Watched, SVD):
     def __init__(
         self,
         *,
-        factors: int = 16,
-        epochs: int = 15,
-        learning_rate: float = 0.005,
-        reg: float = 0.05,
-        batch: int = 512,
+        factors: int = 64,
+        epochs: int = 10,
+        learning_rate: float = 0.01,
+        reg: float = 0.1,
+        batch: int = 1024,
         biases: bool = True,
         seed: int = 0,
     ) -> None:
@@ -239,10 +239,10 @@ class RankingNetwork(Watched, BPR):
         self,
         *,
         factors: int = 32,
-        epochs: int = 15,
+        epochs: int = 12,
         learning_rate: float = 0.005,
         reg: float = 0.01,
-        others: int = 16,
+        others: int = 4,
         batch: int = 1024,
         seed: int = 0,
     ) -> None:

@@ -9,7 +9,7 @@ from recutils.tables import Interactions
 
 VALUES = Range(choices=("binary", "value"))
 
-# From simple to less simple. Item neighbours have choices only: 48 settings, so that whole searches can be replayed.
+# From simple to less simple, the cheapest first.
 SPACES = {
     "recent popularity": Space(RecentPopularity, {"half_life": Range(1.0, 1000.0, log=True)}, {}),
     "item neighbours": Space(

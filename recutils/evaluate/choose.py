@@ -239,7 +239,7 @@ class _Trials:
         self.n_tried[name] += 1
         try:
             self._keep(name, self._try(name, candidate, parameters))
-        except _faults() as fault:
+        except faults() as fault:
             told = f"{described(parameters)}: {fault}" if parameters else str(fault)
             self.faults.setdefault(name, []).append(told)
         self.seconds[name] += time.perf_counter() - started
@@ -275,7 +275,7 @@ class _Trials:
         return self.vectors[name.removeprefix("content ")] if name.startswith("content ") else None
 
 
-def _faults() -> tuple[type[Exception], ...]:
+def faults() -> tuple[type[Exception], ...]:
     """What a model may raise for data that do not suit it; it is told in `failed`, and the others go on."""
     from implicit.recommender_base import ModelFitError
 

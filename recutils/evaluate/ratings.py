@@ -7,7 +7,15 @@ for the figure over all rows: `statistics.crossed_interval` of the squared error
 
 import numpy as np
 
-from recutils.tables import Problem
+from recutils.tables import Interactions, Problem
+
+
+def known_pairs(train: Interactions, part: Interactions) -> Interactions:
+    """The events of a part whose user and item both have training events. Raises Problem when none is left."""
+    known = part.only(np.isin(part.user, train.user) & np.isin(part.item, train.item))
+    if len(known) == 0:
+        raise Problem(f"none of {len(part):,} events is of a known user and a known item; use a larger sample.")
+    return known
 
 
 def squared_errors(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

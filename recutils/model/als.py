@@ -154,7 +154,7 @@ class BPR(Model):
             trained.fit(known, show_progress=False)
         self.item_factors, self.item_bias = np.split(trained.item_factors, [self.factors], axis=1)
         self.item_bias, self.user_factors = self.item_bias[:, 0], trained.user_factors[:, : self.factors]
-        self.user_keys = _keys(known)
+        self.user_keys = item_keys(known)
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
         return self.fold_in(histories) @ self.item_factors.T + self.item_bias
@@ -163,7 +163,7 @@ class BPR(Model):
         """User factors (n_histories, factors): trained ones where the items are a training user's, else Newton's."""
         check_no_dislikes(histories.data, self.name)
         row_of = {key: row for row, key in reversed(list(enumerate(self.user_keys)))}
-        known = [row_of.get(key) for key in _keys(histories)]
+        known = [row_of.get(key) for key in item_keys(histories)]
         found = [
             self._newton(part.indices) if row is None else self.user_factors[row]
             for row, part in zip(known, histories, strict=True)
@@ -192,7 +192,7 @@ class BPR(Model):
         return self.item_factors[items] - share @ self.item_factors, self.item_bias[items] - share @ self.item_bias
 
 
-def _keys(histories: sparse.csr_matrix) -> np.ndarray:
+def item_keys(histories: sparse.csr_matrix) -> np.ndarray:
     """Digest (n_histories,) int64 of each row's items, whatever their order and values."""
     rows = (np.sort(row.indices).astype(np.int64).tobytes() for row in histories)
     return np.array([int.from_bytes(hashlib.sha256(row).digest()[:8], "little", signed=True) for row in rows])

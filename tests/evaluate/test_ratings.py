@@ -1,11 +1,12 @@
 """Rating errors against answers on paper and scikit-learn."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from recutils.evaluate import ratings
-from recutils.tables import Problem
+from recutils.tables import Interactions, Problem
 
 
 def test_over_all_rows_equals_scikit_learn() -> None:
@@ -51,3 +52,14 @@ def test_refuses_no_rows_and_wrong_users() -> None:
         ratings.rmse_per_user([0, 2], [1, 2], [1, 2], n_users=2)
     with pytest.raises(Problem, match="2 ratings"):
         ratings.rmse_per_user([0], [1, 2], [1, 2], n_users=2)
+
+
+def test_pairs_of_strangers_are_left_out() -> None:
+    def made(pairs: list[tuple[int, int]]) -> Interactions:
+        return Interactions(pd.DataFrame(pairs, columns=["user", "item"]).assign(value=1.0), 3, 3)
+
+    train = made([(0, 0), (1, 1)])
+    known = ratings.known_pairs(train, made([(0, 1), (2, 1), (1, 2), (1, 0)]))
+    assert known.rows[["user", "item"]].to_numpy().tolist() == [[0, 1], [1, 0]]
+    with pytest.raises(Problem, match="none of 1 events"):
+        ratings.known_pairs(train, made([(2, 2)]))

@@ -12,7 +12,9 @@ from recutils.model.baselines import Popularity, Random, RecentPopularity
 from recutils.model.cold import TextMap, TextMixture
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
 from recutils.model.ease import EASE, UserEASE
+from recutils.model.lightgcn import LightGCN
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
+from recutils.model.network import Network, RankingNetwork
 from recutils.model.sar import SAR
 from recutils.model.sasrec import SASRec, TextSASRec
 from recutils.model.sequence import Markov
@@ -20,7 +22,7 @@ from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
-MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating, ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors, TextMap, TextMixture, Markov, SASRec, TextSASRec]
+MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating, ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors, TextMap, TextMixture, Markov, SASRec, TextSASRec, Network, RankingNetwork, LightGCN]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

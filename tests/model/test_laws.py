@@ -13,12 +13,14 @@ from recutils.model.content import ContentProfile, TextToFactors, VectorModel
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.sar import SAR
+from recutils.model.semantic import AttentionProfile, SemanticFactors, SemanticFusion
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
 MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors]
+MODELS += [AttentionProfile, SemanticFactors, SemanticFusion]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

@@ -110,8 +110,8 @@ class Stored:
 def store(vectors: np.ndarray, kind: str) -> Stored:
     """Vectors (n, d) in fewer bits. kind: "fp32", "fp16", "int8" (one factor a row) or "1 bit" (signs only).
 
-    int8: round(127 v / max |v|), so that no number is off by more than half a step; a zero row stays zero. "1 bit" keeps
-    whether a number is above 0: centre the vectors first, and know that a zero row is no longer told from others.
+    int8: round(127 v / max |v|), so that no number is off by more than half a step; a zero row stays zero. "1 bit"
+    keeps whether a number is above 0: centre the vectors first; a zero row reads as all -1 and is told from no other.
     """
     if kind not in KINDS:
         raise Problem(f"there is no way to store {kind!r}; expected one of {', '.join(KINDS)}")

@@ -54,7 +54,7 @@ def user_texts(
     """One text for each of the users (rows), from training events: "Likes Toy Story, Alien. Dislikes Batman."
 
     template: one of USER_TEMPLATES. n: at most so many titles, likes and dislikes each. Items without a title are
-    passed over; a user without events, or whose items tell nothing, gets "", which an encoder turns into a vector of zeros.
+    passed over; a user without events, or whose items tell nothing, gets "", to which an encoder gives zeros.
     Equal times and values keep file order, the later row first.
     Raises Problem for an unknown template, one that these data cannot fill, users outside the table and n below 1.
     """

@@ -136,8 +136,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def mean_cosine(vectors: np.ndarray) -> float:
     """The mean cosine of two different rows that are not zero: near 0 when directions are used evenly.
 
-    >>> mean_cosine(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
-    0.0
+    >>> round(mean_cosine(np.array([[3.0, 0.0], [3.0, 4.0], [0.0, 0.0]])), 3)
+    0.6
     """
     filled = unit(vectors[vectors.any(axis=1)]).astype(np.float64)
     n = len(filled)

@@ -1,4 +1,4 @@
-"""Texts to vectors with a transformer: tokenise, run in length-sorted batches, pool, normalise. No files, no cache."""
+"""Texts to vectors with a transformer: tokenise, run in batches of one length, pool, normalise. No files, no cache."""
 
 import hashlib
 import json
@@ -72,8 +72,9 @@ class Encoder:
     pooling:   over the tokens without padding: "mean", "max" (number by number), or "cls", the first; None takes the
                publisher's.
     normalise: scale vectors to length 1. max_tokens: longer texts are cut there; None takes the publisher's limit.
-    batch_tokens: tokens in a batch, padding included. Threads are torch's own and stay untouched.
-    The same texts in the same call give the same bytes; in other company a text's vector moves in the last digits.
+    batch_tokens: tokens in a batch. Threads are torch's own and stay untouched.
+    A batch holds texts of one length and no padding, so that a text's vector does not depend on its company: on one
+    machine, with the same number of threads, its bytes are the same in any call.
     """
 
     model: str | Path
@@ -109,7 +110,7 @@ class Encoder:
     def options(self) -> dict[str, str | int | bool]:
         """All that decides a text's vector, whatever the template, the folder, the device and the batches."""
         names = ("precision", "pooling", "normalise", "max_tokens")
-        return {"model": self.checkpoint.hash, **{name: getattr(self, name) for name in names}}
+        return {"model": self.checkpoint.hash, "batches": "one length", **{n: getattr(self, n) for n in names}}
 
     @cached_property
     def space(self) -> str:
@@ -170,13 +171,14 @@ class Encoder:
 
         tokenizer, model = self._loaded
         fill = tokenizer.pad_token_id or 0  # some models count positions by it
-        numbers, mask = (torch.from_numpy(table).to(self.device) for table in padded(tokens, fill))
+        pair = [*tokens, tokens[0]] if len(tokens) == 1 else tokens  # one text alone is split over threads otherwise
+        numbers, mask = (torch.from_numpy(table).to(self.device) for table in padded(pair, fill))
         with torch.inference_mode():
             hidden = model(input_ids=numbers, attention_mask=mask).last_hidden_state
             vectors = pool(hidden.float(), mask, str(self.pooling))
             if self.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
-            return vectors.cpu().numpy()
+            return vectors.cpu().numpy()[: len(tokens)]
 
 
 def pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
@@ -199,19 +201,17 @@ def padded(tokens: Sequence[Sequence[int]], fill: int = 0) -> tuple[np.ndarray, 
 
 
 def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Positions in batches of at most `budget` tokens, padding included, longest texts first; at least one text each.
+    """Positions in batches of texts of one length, at most `budget` tokens each but at least one text, longest first.
 
     The longest first: memory is known from the start, and the time left is not underrated. Ties keep their order.
 
-    >>> [batch.tolist() for batch in batches(np.array([2, 9, 2, 4]), 8)]
-    [[1], [3, 0], [2]]
+    >>> [batch.tolist() for batch in batches(np.array([2, 9, 2, 4, 2]), 4)]
+    [[1], [3], [0, 2], [4]]
     """
     order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
+    for group in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        size = max(1, budget // int(lengths[group[0]]))
+        yield from np.split(group, range(size, len(group), size))
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:

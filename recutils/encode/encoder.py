@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PRECISIONS = ("fp32", "bf16")
-POOLINGS = ("mean", "cls")
+POOLINGS = ("mean", "cls", "max")
 DEVICES = ("cpu", "cuda", "mps")
 FACTS = ("tokens", "truncated", "unknown")  # what is counted of each text, the columns of `Rows.facts`
 Progress = Callable[[int, int, float], None]  # texts done, texts in all, seconds left
@@ -69,7 +69,8 @@ class Encoder:
     model:     a folder, a checkpoint's name in the catalogue, or a hub name (see `checkpoint.find`).
     precision: "fp32" or "bf16" (weights and layers; pooling is fp32). device: "cpu", "cuda", "cuda:1", "mps".
                What this machine lacks is an error when the model is loaded; nothing is switched silently.
-    pooling:   "mean" over the tokens without padding, or "cls", the first; None takes the publisher's.
+    pooling:   over the tokens without padding: "mean", "max" (number by number), or "cls", the first; None takes the
+               publisher's.
     normalise: scale vectors to length 1. max_tokens: longer texts are cut there; None takes the publisher's limit.
     batch_tokens: tokens in a batch. Threads are torch's own and stay untouched.
     A batch holds texts of one length and no padding, so that a text's vector does not depend on its company: on one
@@ -184,6 +185,8 @@ def pool(hidden: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.T
     """One vector (m, d) for each text from its tokens' vectors (m, width, d); padding, where mask is 0, is left out."""
     if pooling == "cls":
         return hidden[:, 0]
+    if pooling == "max":
+        return hidden.masked_fill(mask.unsqueeze(-1) == 0, -float("inf")).amax(dim=1)
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 

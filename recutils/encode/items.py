@@ -13,6 +13,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {  # name -> the columns after the title
     "title": (),
     "title+genres": ("genres",),
     "title+genres+year": ("genres", "year"),
+    "title+genres+year+plot": ("genres", "year", "plot"),  # plots come from data/join.py, and for some films only
     "title+description": ("description",),
     "title+description+body": ("description", "body"),
 }

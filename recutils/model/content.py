@@ -63,11 +63,11 @@ class ContentProfile(VectorModel):
         self.values, self.centred = values, centred
 
     def _fit(self, train: Interactions) -> None:
-        self.vectors = _scaled(self._given(train.n_items))
+        self.vectors = unit_rows(self._given(train.n_items))
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
         weights = as_values(histories, self.values)
-        profiles = _scaled((_centred(weights) if self.centred else weights) @ self.vectors)
+        profiles = unit_rows((_centred(weights) if self.centred else weights) @ self.vectors)
         scores = profiles @ self.vectors.T
         return scores.toarray() if sparse.issparse(scores) else scores
 
@@ -124,17 +124,18 @@ def ridge(vectors: Vectors, targets: np.ndarray, reg: float) -> tuple[np.ndarray
     n, d = vectors.shape
     rest = targets - level
     if d <= n:
-        gram = _dense(vectors.T @ vectors) - n * np.outer(centre, centre)
+        gram = dense(vectors.T @ vectors) - n * np.outer(centre, centre)
         weights = np.linalg.solve(gram + reg * np.eye(d), vectors.T @ rest)
     else:
-        gram = _dense(vectors @ vectors.T)
+        gram = dense(vectors @ vectors.T)
         gram = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
         dual = np.linalg.solve(gram + reg * np.eye(n), rest)
         weights = vectors.T @ dual - np.outer(centre, dual.sum(axis=0))
     return weights.astype(np.float32), (level - centre @ weights).astype(np.float32)
 
 
-def _dense(matrix: Vectors) -> np.ndarray:
+def dense(matrix: Vectors) -> np.ndarray:
+    """A table from a sparse matrix, or the table itself."""
     return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
@@ -149,7 +150,7 @@ def _centred(histories: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix((data, histories.indices, histories.indptr), shape=histories.shape)
 
 
-def _scaled(vectors: Vectors) -> Vectors:
+def unit_rows(vectors: Vectors) -> Vectors:
     """Rows of length 1, float32; zero rows stay zero."""
     squares = vectors.multiply(vectors) if sparse.issparse(vectors) else vectors * vectors
     lengths = np.sqrt(np.asarray(squares.sum(axis=1, dtype=np.float64)).ravel())

@@ -116,6 +116,7 @@ def test_pooling_leaves_padding_out():
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
     assert pool(hidden, mask, "mean").tolist() == [[2, 4], [4, 2]]
     assert pool(hidden, mask, "cls").tolist() == [[1, 3], [2, 2]]
+    assert pool(hidden, mask, "max").tolist() == [[3, 5], [6, 4]]
 
 
 def test_padding_stands_on_the_right():
@@ -216,7 +217,7 @@ def test_batches_hold_every_text_once_within_the_budget():
     [
         ({"precision": "fp8"}, "precision must be one of fp32, bf16; got 'fp8'"),
         ({"device": "tpu"}, "device must be one of cpu, cuda, mps; got 'tpu'"),
-        ({"pooling": "max"}, "pooling must be one of mean, cls; got 'max'"),
+        ({"pooling": "last"}, "pooling must be one of mean, cls, max; got 'last'"),
         ({"max_tokens": 33}, r"max_tokens must lie in 3\.\.32"),
         ({"max_tokens": 2}, r"max_tokens must lie in 3\.\.32"),
         ({"batch_tokens": 0}, "batch_tokens must be at least 1"),

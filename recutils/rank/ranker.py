@@ -44,9 +44,9 @@ class Ranker:
 
     groups: tuple[str, ...] = GROUPS
     objective: str = "rank_xendcg"
-    rounds: int = 100
+    rounds: int = 60
     leaves: int = 15
-    learning_rate: float = 0.08
+    learning_rate: float = 0.1
     penalty: float = 30.0
     shares: tuple[float, float, float] = (1.0, 1.0, 1.0)
     seed: int = 0

@@ -13,22 +13,12 @@ import numpy as np
 
 from recutils.data import load
 from recutils.encode import Encoder, encode_cached, texts_of
-from recutils.encode.index import Flat, Graph, enlarged, least_effort, recall
+from recutils.encode.index import Flat, Graph, enlarged, least_effort, milliseconds, recall
 from recutils.runs import peak_memory_mb
 
 NAMES = ("ml-100k", "online-retail", "articles")
 K, WANTED, N_QUERIES, SEED = 10, 0.99, 1000, 7
 EFFORTS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
-
-
-def milliseconds(ask, queries: np.ndarray) -> np.ndarray:
-    """Time of each query alone, ms (n_queries,)."""
-    spent = []
-    for query in queries:
-        started = time.perf_counter()
-        ask(query[None])
-        spent.append(1000 * (time.perf_counter() - started))
-    return np.array(spent)
 
 
 def measure(real: np.ndarray, n: int) -> str:
@@ -50,6 +40,7 @@ def measure(real: np.ndarray, n: int) -> str:
 
 
 def main() -> None:
+    """Print one line for each size."""
     sizes = [int(text) for text in sys.argv[1:]] or [10_000, 100_000]
     encoder = Encoder("minilm")
     real = np.concatenate([encode_cached(encoder, texts_of(load.load(name), "title")).vectors for name in NAMES])

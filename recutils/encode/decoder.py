@@ -5,10 +5,12 @@ here holds the same weights as plain float32 of a LlamaForCausalLM, with its tok
 """
 
 import fcntl
+import io
 import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +31,8 @@ KIND = "AutoModelForCausalLM"
 def find_decoder(model: str | Path, *, root: Path | None = None, say: Callable[[str], None] = print) -> Checkpoint:
     """The checked folder of a causal language model: a checkpoint's name in the catalogue, a folder or a hub name.
 
-    A checkpoint that is one GGUF file is converted on first use, into root (data/checkpoints) / NAME-safetensors; half a
-    minute and half a gigabyte for the small one. A second process waits. Raises Problem as `checkpoint.find` does, for
+    A checkpoint that is one GGUF file is converted on first use, into root (data/checkpoints) / NAME-safetensors: half
+    a minute and half a gigabyte for the small one. A second process waits. Raises Problem as `checkpoint.find`, for
     a folder with several GGUF files and for another architecture than Llama.
     """
     name = str(model)
@@ -91,7 +93,7 @@ def _origin(folder: Path) -> str:
 
 def _convert(file: Path, folder: Path) -> None:
     """Read GGUF, put the weights into a fresh model without any trace of quantisation, save both parts."""
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):  # transformers shows a bar of its own for GGUF
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

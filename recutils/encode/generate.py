@@ -114,22 +114,24 @@ class Writer:
 def write_cached(
     writer: Writer, prompts: Sequence[str], *, root: Path | None = None, progress: Progress | None = None
 ) -> Written:
-    """The writer's answers, with only new prompts asked; the others come from `root` (data/interim/generated).
+    """The writer's answers, with only new batches asked; the others come from `root` (data/interim/generated).
 
-    Answers are kept after every batch, so that a killed run goes on where it was. Batches are cut from all prompts of
-    the call, kept or not, so that a run that was broken off gives the answers of one that was not. Another process with
-    the same writer waits. Raises Problem for what is not text.
+    Answers are kept after every batch, so that a killed run goes on where it was. They are kept by batch, not by
+    prompt: an answer depends a little on its company, so the same call gives the same answers whatever was asked
+    before. Another process with the same writer waits. Raises Problem for what is not text.
     """
     started = time.perf_counter()
     unique, where = distinct(prompts)
     kept = Kept((root or runs.DATA / "interim" / "generated") / _file_name(writer))
+    groups = _batches(unique, writer.batch)
     known, damaged = kept.read()
     made = tokens = 0
-    if any(prompt not in known for prompt in unique):
+    if any(not _whole(group, known) for group in groups):
         with kept.locked():
             known, damaged = kept.read()
-            made, tokens = _write_missing(writer, unique, kept, known, progress)
-    texts = [known[unique[place]] if place >= 0 else "" for place in where]
+            made, tokens = _write_missing(writer, groups, kept, known, progress)
+    answers = {prompt: known[name_of(group), prompt] for group in groups for prompt in group}
+    texts = [answers[unique[place]] if place >= 0 else "" for place in where]
     return Written(texts, made, tokens, time.perf_counter() - started, damaged)
 
 
@@ -137,22 +139,38 @@ def _file_name(writer: Writer) -> str:
     return f"{writer.checkpoint.folder.name}-{writer.precision}-{writer.most_tokens}-{writer.space[:12]}.jsonl"
 
 
-def _write_missing(
-    writer: Writer, prompts: list[str], kept: "Kept", known: dict[str, str], progress: Progress | None
-) -> tuple[int, int]:
-    """Ask batch by batch, longest first, into `known` and the file; needs the lock. Returns answers and tokens made."""
+def _batches(prompts: list[str], size: int) -> list[list[str]]:
+    """Prompts in batches, longest first, so that little is filled up."""
     order = np.argsort([-len(prompt) for prompt in prompts], kind="stable")
-    groups = [[prompts[row] for row in order[at : at + writer.batch]] for at in range(0, len(order), writer.batch)]
-    due = [group for group in groups if any(prompt not in known for prompt in group)]
+    return [[prompts[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
+
+
+def name_of(group: Sequence[str]) -> str:
+    """16 hex digits that name a batch."""
+    return hashlib.sha256(json.dumps(list(group)).encode()).hexdigest()[:16]
+
+
+def _whole(group: Sequence[str], known: "Answers") -> bool:
+    return all((name_of(group), prompt) in known for prompt in group)
+
+
+def _write_missing(
+    writer: Writer, groups: list[list[str]], kept: "Kept", known: "Answers", progress: Progress | None
+) -> tuple[int, int]:
+    """Ask batch by batch into `known` and the file; needs the lock. Returns how many answers and tokens were made."""
+    due = [group for group in groups if not _whole(group, known)]
     total, made, tokens, started = sum(map(len, due)), 0, 0, time.perf_counter()
     for group in due:
         answers, n_tokens = writer.answer(group)
-        known.update({prompt: text for prompt, text in zip(group, answers, strict=True) if prompt not in known})
+        known.update({(name_of(group), prompt): text for prompt, text in zip(group, answers, strict=True)})
         kept.write(known)
         made, tokens = made + len(group), tokens + n_tokens
         if progress:
             progress(made, total, (time.perf_counter() - started) / made * (total - made))
     return made, tokens
+
+
+Answers = dict[tuple[str, str], str]  # (batch, prompt) -> answer
 
 
 @dataclass(frozen=True)
@@ -161,8 +179,8 @@ class Kept:
 
     path: Path
 
-    def read(self) -> tuple[dict[str, str], int]:
-        """Answers by prompt, and the number of broken lines, which are left out."""
+    def read(self) -> tuple[Answers, int]:
+        """Answers, and the number of broken lines, which are left out."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -170,9 +188,12 @@ class Kept:
         pairs = [pair for line in lines if (pair := _parsed(line)) is not None]
         return dict(pairs), len(lines) - len(pairs)
 
-    def write(self, known: dict[str, str]) -> None:
+    def write(self, known: Answers) -> None:
         """Store all answers, whole or not at all."""
-        rows = [{"prompt": prompt, "text": text, "check": _digest(prompt, text)} for prompt, text in known.items()]
+        rows = [
+            {"batch": batch, "prompt": prompt, "text": text, "check": _digest(batch, prompt, text)}
+            for (batch, prompt), text in known.items()
+        ]
         runs.write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
 
     def locked(self) -> "_Lock":
@@ -194,15 +215,15 @@ class _Lock:
         self._handle.close()
 
 
-def _digest(prompt: str, text: str) -> str:
-    return hashlib.sha256(f"{prompt}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _parsed(line: str) -> tuple[str, str] | None:
-    """Prompt and answer of a line, or None when it is not what was written."""
+def _parsed(line: str) -> tuple[tuple[str, str], str] | None:
+    """Batch, prompt and answer of a line, or None when it is not what was written."""
     try:
         row = json.loads(line)
-        prompt, text = row["prompt"], row["text"]
-        return (prompt, text) if row["check"] == _digest(prompt, text) else None
+        parts = [row[name] for name in ("batch", "prompt", "text")]
+        return ((parts[0], parts[1]), parts[2]) if row["check"] == _digest(*parts) else None
     except (ValueError, KeyError, TypeError):
         return None

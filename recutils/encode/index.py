@@ -3,7 +3,8 @@
 `search.nearest` needs no faiss and rounds ties; these two are for many vectors. No texts, no ranking for users here.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,9 +94,7 @@ def recall(found: Neighbours, truth: Neighbours) -> np.ndarray:
     return ((found.cosine >= truth.cosine[:, -1:] - SLACK) & (found.rows >= 0)).mean(axis=1)
 
 
-def least_effort(
-    graph: Graph, queries: np.ndarray, truth: Neighbours, wanted: float, efforts: Sequence[int]
-) -> int:
+def least_effort(graph: Graph, queries: np.ndarray, truth: Neighbours, wanted: float, efforts: Sequence[int]) -> int:
     """The smallest effort whose recall over these queries surely reaches `wanted`; the largest tried when none does.
 
     Surely: the mean less two standard errors. Judge it on other queries than these.
@@ -106,6 +105,16 @@ def least_effort(
         if found.mean() - 2 * found.std() / np.sqrt(len(found)) >= wanted:
             return effort
     return max(efforts)
+
+
+def milliseconds(ask: Callable[[np.ndarray], object], queries: np.ndarray) -> np.ndarray:
+    """Time (m,) of each query asked alone, ms; to be shown, never to be recorded as a result."""
+    spent = np.empty(len(queries))
+    for row, query in enumerate(queries):
+        started = time.perf_counter()
+        ask(query[None])
+        spent[row] = 1000 * (time.perf_counter() - started)
+    return spent
 
 
 def enlarged(vectors: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -26,7 +26,7 @@ def sentences(text: str) -> list[str]:
 
     A sentence ends with a full stop, question or exclamation mark and has 5 to 60 words.
 
-    >>> sentences("* Home * About us\\n\\nSpark reads the data from disk once. LOGIN\\n\\nThen it keeps them in memory!")
+    >>> sentences("* Home * About\\n\\nSpark reads the data from disk once. LOGIN\\n\\nThen it keeps them in memory!")
     ['Spark reads the data from disk once.', 'Then it keeps them in memory!']
     """
     blocks = [" ".join(block.split()) for block in BREAK.split(text)]

@@ -1,4 +1,6 @@
-"""Test queries made from the items' own fields, for data without any query: known-item search (Azzopardi & de Rijke 2006).
+"""Test queries made from the items' own fields, for data without any query: known-item search.
+
+After Azzopardi, de Rijke & Balog (2007).
 
 Each query has one right answer, the item that it was made from. Such queries are easier than people's, and exact ones
 favour counted words: say so beside every figure. The dictionary is hand-made and small. No index and no metric here.
@@ -18,25 +20,59 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 4  # letters of a word that gets a typo
 # word -> another English word for it, German, Chinese
 DICTIONARY: dict[str, tuple[str, str, str]] = {
-    "bag": ("sack", "Tasche", "袋"), "box": ("case", "Kiste", "盒子"), "mug": ("beaker", "Becher", "杯"),
-    "candle": ("taper", "Kerze", "蜡烛"), "lantern": ("lamp", "Laterne", "灯笼"), "cushion": ("pillow", "Kissen", "垫子"),
-    "clock": ("timepiece", "Uhr", "时钟"), "mirror": ("looking glass", "Spiegel", "镜子"),
-    "flower": ("blossom", "Blume", "花"), "bird": ("robin", "Vogel", "鸟"), "cat": ("kitten", "Katze", "猫"),
-    "dog": ("puppy", "Hund", "狗"), "rabbit": ("hare", "Hase", "兔"), "christmas": ("xmas", "Weihnachten", "圣诞"),
-    "red": ("crimson", "rot", "红色"), "pink": ("rosy", "rosa", "粉色"), "blue": ("azure", "blau", "蓝色"),
-    "white": ("snowy", "weiss", "白色"), "black": ("ebony", "schwarz", "黑色"), "purple": ("violet", "lila", "紫色"),
-    "silver": ("chrome", "silbern", "银"), "gold": ("golden", "golden", "金"), "small": ("little", "klein", "小"),
-    "large": ("big", "gross", "大"), "hanging": ("suspended", "haengend", "悬挂"), "gift": ("present", "Geschenk", "礼物"),
-    "bottle": ("flask", "Flasche", "瓶"), "plate": ("dish", "Teller", "盘子"), "bowl": ("basin", "Schale", "碗"),
-    "necklace": ("pendant chain", "Halskette", "项链"), "bracelet": ("bangle", "Armband", "手镯"),
-    "glass": ("crystal", "Glas", "玻璃"), "wooden": ("timber", "hoelzern", "木制"), "metal": ("steel", "Metall", "金属"),
-    "garden": ("yard", "Garten", "花园"), "kitchen": ("cooking", "Kueche", "厨房"), "basket": ("hamper", "Korb", "篮子"),
-    "sign": ("placard", "Schild", "标牌"), "light": ("lamp", "Licht", "灯"), "vintage": ("antique", "alt", "复古"),
-    "decoration": ("ornament", "Schmuck", "装饰"), "picture": ("image", "Bild", "图片"), "frame": ("border", "Rahmen", "框"),
-    "purse": ("wallet", "Geldbeutel", "钱包"), "doormat": ("entrance rug", "Fussmatte", "门垫"), "pen": ("biro", "Stift", "笔"),
-    "cake": ("gateau", "Kuchen", "蛋糕"), "tree": ("fir", "Baum", "树"), "love": ("affection", "Liebe", "爱"),
-    "wall": ("partition", "Wand", "墙"), "children": ("kids", "Kinder", "儿童"), "toy": ("plaything", "Spielzeug", "玩具"),
-}  # fmt: skip
+    "bag": ("sack", "Tasche", "袋"),
+    "box": ("case", "Kiste", "盒子"),
+    "mug": ("beaker", "Becher", "杯"),
+    "candle": ("taper", "Kerze", "蜡烛"),
+    "lantern": ("lamp", "Laterne", "灯笼"),
+    "cushion": ("pillow", "Kissen", "垫子"),
+    "clock": ("timepiece", "Uhr", "时钟"),
+    "mirror": ("looking glass", "Spiegel", "镜子"),
+    "flower": ("blossom", "Blume", "花"),
+    "bird": ("robin", "Vogel", "鸟"),
+    "cat": ("kitten", "Katze", "猫"),
+    "dog": ("puppy", "Hund", "狗"),
+    "rabbit": ("hare", "Hase", "兔"),
+    "christmas": ("xmas", "Weihnachten", "圣诞"),
+    "red": ("crimson", "rot", "红色"),
+    "pink": ("rosy", "rosa", "粉色"),
+    "blue": ("azure", "blau", "蓝色"),
+    "white": ("snowy", "weiss", "白色"),
+    "black": ("ebony", "schwarz", "黑色"),
+    "purple": ("violet", "lila", "紫色"),
+    "silver": ("chrome", "silbern", "银"),
+    "gold": ("golden", "golden", "金"),
+    "small": ("little", "klein", "小"),
+    "large": ("big", "gross", "大"),
+    "hanging": ("suspended", "haengend", "悬挂"),
+    "gift": ("present", "Geschenk", "礼物"),
+    "bottle": ("flask", "Flasche", "瓶"),
+    "plate": ("dish", "Teller", "盘子"),
+    "bowl": ("basin", "Schale", "碗"),
+    "necklace": ("pendant chain", "Halskette", "项链"),
+    "bracelet": ("bangle", "Armband", "手镯"),
+    "glass": ("crystal", "Glas", "玻璃"),
+    "wooden": ("timber", "hoelzern", "木制"),
+    "metal": ("steel", "Metall", "金属"),
+    "garden": ("yard", "Garten", "花园"),
+    "kitchen": ("cooking", "Kueche", "厨房"),
+    "basket": ("hamper", "Korb", "篮子"),
+    "sign": ("placard", "Schild", "标牌"),
+    "light": ("lamp", "Licht", "灯"),
+    "vintage": ("antique", "alt", "复古"),
+    "decoration": ("ornament", "Schmuck", "装饰"),
+    "picture": ("image", "Bild", "图片"),
+    "frame": ("border", "Rahmen", "框"),
+    "purse": ("wallet", "Geldbeutel", "钱包"),
+    "doormat": ("entrance rug", "Fussmatte", "门垫"),
+    "pen": ("biro", "Stift", "笔"),
+    "cake": ("gateau", "Kuchen", "蛋糕"),
+    "tree": ("fir", "Baum", "树"),
+    "love": ("affection", "Liebe", "爱"),
+    "wall": ("partition", "Wand", "墙"),
+    "children": ("kids", "Kinder", "儿童"),
+    "toy": ("plaything", "Spielzeug", "玩具"),
+}
 FOREIGN = {"synonyms": 0, "German": 1, "Chinese": 2}
 LEAST_WORDS = 2  # words of the dictionary in a title that is asked for by them
 
@@ -102,7 +138,35 @@ def halved(queries: Queries) -> tuple[Queries, Queries]:
     """Every second query to choose with, the others to judge on: no item is in both."""
     if len(queries.texts) < 2 * LEAST_WORDS:
         raise Problem(f"{len(queries.texts)} queries are too few to choose with one half and judge on the other.")
-    first, second = (
-        Queries(queries.texts[start::2], queries.items[start::2], queries.made_from) for start in (0, 1)
-    )
+    first, second = (Queries(queries.texts[start::2], queries.items[start::2], queries.made_from) for start in (0, 1))
     return first, second
+
+
+def wishes(
+    facets: Sequence[Sequence[frozenset[str]]], truth: sparse.csr_matrix, rng: np.random.Generator
+) -> tuple[list[str], sparse.csr_matrix]:
+    """A query for each user, made from one item of the user's truth, and the truth that answers it.
+
+    facets: groups of (n_items,) sets of words, such as genres and decades. One item of the truth is drawn for each
+    user, and one word of each of its groups; of the truth only items with all these words stay, the drawn one too.
+    A user without truth, or whose item has no word, gets "" and no truth. Queries so made know what is wanted, as a
+    person who searches does; that is why they may only be compared with each other.
+    """
+    texts, rows, columns = [], [], []
+    for user in range(truth.shape[0]):
+        wanted = truth.indices[truth.indptr[user] : truth.indptr[user + 1]]
+        words = _drawn(facets, int(wanted[rng.integers(len(wanted))]), rng) if len(wanted) else []
+        texts.append(" ".join(word for word in words if word))
+        if texts[-1]:
+            fit = [
+                item for item in wanted if all(w in group[item] for w, group in zip(words, facets, strict=True) if w)
+            ]
+            rows += [user] * len(fit)
+            columns += fit
+    return texts, sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=truth.shape)
+
+
+def _drawn(facets: Sequence[Sequence[frozenset[str]]], item: int, rng: np.random.Generator) -> list[str]:
+    """One word of each group for an item, "" where the group has none."""
+    sets = [sorted(group[item]) for group in facets]
+    return [words[int(rng.integers(len(words)))] if words else "" for words in sets]

@@ -90,7 +90,7 @@ def _rows_scaled(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """Cosines of an encoder's vectors. vectors: (n_items, d). encode: texts -> (n, d), zeros for a text without meaning.
+    """Cosines of an encoder's vectors. vectors: (n_items, d). encode: texts -> (n, d), zeros where it knows nothing.
 
     floor: cosines up to it count as no answer. Vectors answer anything, so without a floor nonsense finds items too.
     """
@@ -131,8 +131,8 @@ class Weighted:
 def fuse_ranks(scores: Sequence[np.ndarray], *, depth: int = DEPTH, constant: float = RRF) -> np.ndarray:
     """Scores (n, n_items) by reciprocal rank fusion of several (n, n_items); 0 is no answer in both.
 
-    >>> fuse_ranks([np.array([[3.0, 2.0, 0.0]]), np.array([[0.0, 5.0, 0.0]])]).round(4).tolist()
-    [[0.0164, 0.0325, 0.0]]
+    >>> fuse_ranks([np.array([[3.0, 2.0, 0.0]]), np.array([[0.0, 5.0, 0.0]])]).round(3).astype(str).tolist()
+    [['0.016', '0.033', '0.0']]
     """
     fused = np.zeros(scores[0].shape, dtype=np.float32)
     for one in scores:
@@ -163,7 +163,9 @@ def personalised(answers: np.ndarray, taste: np.ndarray, share: float) -> np.nda
     Both are standardised among the items that answer, so that the share means the same for every query.
     """
     if answers.shape != taste.shape or share < 0:
-        raise Problem(f"answers and taste need one shape and share 0 or more; got {answers.shape}, {taste.shape}, {share}")
+        raise Problem(
+            f"answers and taste need one shape and share 0 or more; got {answers.shape}, {taste.shape}, {share}"
+        )
     total = _within(answers, answers > 0) + share * _within(taste, answers > 0)
     lowest = np.where(answers > 0, total, np.inf).min(axis=1, keepdims=True)
     return np.where(answers > 0, total - np.where(np.isfinite(lowest), lowest, 0) + 1, 0).astype(np.float32)
@@ -185,7 +187,7 @@ def ranked(scores: np.ndarray, k: int, seen: sparse.csr_matrix | None = None) ->
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """lists (n_queries, k), -1 for no item; state (n_queries,): "found", "no hit" or "empty query"; note: what is told."""
+    """lists (n_queries, k), -1 for no item; state (n_queries,): "found", "no hit", "empty query"; note: what to tell."""
 
     lists: np.ndarray
     state: np.ndarray

@@ -6,6 +6,8 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from recutils.encode.search import Neighbours, nearest
 from recutils.tables import Problem
 
 MIXED = 10  # a made vector is mixed from a real one and two of so many nearest neighbours
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 PIECE = 50_000  # vectors made at a time
 SLACK = 1e-5  # cosines this close count as equal: two exact searches differ by as much in the last bits
 
@@ -156,3 +159,30 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """How the graph did against exact search. recall (n_queries,); exact_ms, graph_ms: one query each; built: s."""
+
+    size: int
+    effort: int
+    recall: np.ndarray
+    exact_ms: np.ndarray
+    graph_ms: np.ndarray
+    built: float
+
+
+def trial(
+    real: np.ndarray, size: int, *, k: int = 10, wanted: float = 0.99, n_queries: int = 500, seed: int = 0
+) -> Trial:
+    """Build both indexes on `size` vectors made of real ones; choose the effort on some queries, judge it on others."""
+    made = enlarged(real, size + 2 * n_queries, np.random.default_rng(seed))
+    known, chosen, judged = np.split(made, [size, size + n_queries])
+    flat, started = Flat(known), time.perf_counter()
+    graph = Graph(known)
+    built = time.perf_counter() - started
+    effort = least_effort(graph, chosen, flat.nearest(chosen, k), wanted, EFFORTS)
+    found = recall(graph.nearest(judged, k, effort=effort), flat.nearest(judged, k))
+    exact_ms = milliseconds(partial(flat.nearest, k=k), judged[:100])
+    return Trial(size, effort, found, exact_ms, milliseconds(partial(graph.nearest, k=k, effort=effort), judged), built)

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
+from recutils.encode.items import clean
 from recutils.encode.tfidf import WORD
-from recutils.tables import Problem
+from recutils.tables import TITLE, Problem
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SHORTEST = 4  # letters of a word that gets a typo
@@ -170,3 +172,18 @@ def _drawn(facets: Sequence[Sequence[frozenset[str]]], item: int, rng: np.random
     """One word of each group for an item, "" where the group has none."""
     sets = [sorted(group[item]) for group in facets]
     return [words[int(rng.integers(len(words)))] if words else "" for words in sets]
+
+
+def facets(items: pd.DataFrame) -> tuple[list[list[frozenset[str]]], list[str]]:
+    """Groups of words that `wishes` may name, and the text of each item that is searched for them.
+
+    Genres and decades ("1990s") where the table has genres and year, else the title's words of four letters or more.
+    """
+    if {"genres", "year"} <= set(items):
+        genres = [frozenset(clean(cell).lower().replace("-", "").split(", ")) - {""} for cell in items["genres"]]
+        decades = [frozenset([f"{int(year) // 10 * 10}s"] if pd.notna(year) else []) for year in items["year"]]
+        groups = [genres, decades]
+    else:
+        words = (clean(title).lower().split() for title in items[TITLE])
+        groups = [[frozenset(word for word in one if word.isalpha() and len(word) >= SHORTEST) for one in words]]
+    return groups, [" ".join(word for group in groups for word in sorted(group[row])) for row in range(len(items))]

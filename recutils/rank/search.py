@@ -187,7 +187,7 @@ def ranked(scores: np.ndarray, k: int, seen: sparse.csr_matrix | None = None) ->
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """lists (n_queries, k), -1 for no item; state (n_queries,): "found", "no hit", "empty query"; note: what to tell."""
+    """lists (n_queries, k), -1 for no item; state (n_queries,): found, no hit or empty query; note: what to tell."""
 
     lists: np.ndarray
     state: np.ndarray
@@ -219,3 +219,12 @@ def _note(state: np.ndarray, popular: bool) -> str:
     instead = "they get the most popular items" if popular else "their lists are empty"
     told = f"{n_empty} empty queries, {n_silent} without a hit: {instead}."
     return told if n_empty + n_silent else "Every query found something."
+
+
+def menu(texts: Sequence[str], dense: Dense, share: float = 1.0) -> dict[str, Index]:
+    """The searches that are compared, by name. share: of dense in the weighted sum, BM25 counting 1."""
+    words, characters = Lexical(texts), Lexical(texts, weighting="tfidf", unit="characters")
+    two: dict[str, Index] = {"BM25": words, "dense": dense}
+    alone = {"TF-IDF": Lexical(texts, weighting="tfidf"), "characters": characters, **two}
+    fused = {"ranks": Ranks(two), "ranks of 3": Ranks(two | {"characters": characters})}
+    return {**alone, **fused, "weighted": Weighted(two, {"BM25": 1.0, "dense": share})}

@@ -182,9 +182,12 @@ def _cpu_bf16() -> bool:
     return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
 
 
-def load(checkpoint: Checkpoint, precision: str, device: str) -> tuple["PreTrainedTokenizerBase", "PreTrainedModel"]:
+def load(
+    checkpoint: Checkpoint, precision: str, device: str, kind: str = "AutoModel"
+) -> tuple["PreTrainedTokenizerBase", "PreTrainedModel"]:
     """Tokenizer and model in evaluation mode, from the folder alone: no network, no pickle, no code of the folder.
 
+    kind: the class of transformers that opens the model: AutoModel without a head, AutoModelForCausalLM to write.
     Raises Problem when a file cannot be read, when weights are missing (they would be random) or when the tokenizer
     knows more tokens than the model.
     """
@@ -195,11 +198,11 @@ def load(checkpoint: Checkpoint, precision: str, device: str) -> tuple["PreTrain
     local = {"local_files_only": True, "trust_remote_code": False}
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     try:
-        with _quiet():
-            from transformers import AutoModel, AutoTokenizer
+        with quiet():
+            import transformers
 
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, **local)
-            model, found = AutoModel.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.folder, **local)
+            model, found = getattr(transformers, kind).from_pretrained(
                 checkpoint.folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **local
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
@@ -229,7 +232,7 @@ NOISE = {  # logger -> what it says whenever transformers imports torchao: kerne
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without progress bar, NOISE and load report (what matters of it becomes a Problem). Settings come back."""
     filters = [
         (logging.getLogger(name), lambda line, text=text: text not in str(line.msg)) for name, text in NOISE.items()

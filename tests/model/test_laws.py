@@ -12,13 +12,17 @@ from recutils.model.baselines import Popularity, Random, RecentPopularity
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
+from recutils.model.ratings import CoClustering, SlopeOne
 from recutils.model.sar import SAR
-from recutils.model.svd import NMF, SVD, Baseline, NormalRating
+from recutils.model.slim import SLIM
+from recutils.model.spectral import GraphFilter
+from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
-MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
-MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors]
+MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, SVDPlus, NMF, SlopeOne, CoClustering, NormalRating]
+MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SLIM, SAR, GraphFilter]
+MODELS += [ContentProfile, TextToFactors]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

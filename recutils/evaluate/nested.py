@@ -26,6 +26,7 @@ from recutils.tables import Interactions, Problem
 
 Menu = Mapping[str, tuple[Callable[..., Any], Settings]]
 BLEND, LEARNED = "blend", "learned blend"
+MOST_CELLS = 25_000_000  # 100 MB of float32 scores for each model and cut
 CUT_SHARE = 0.15  # of the training part is held out by each inner cut
 
 # Settings near the best of a search on inner cuts of the training parts of split seeds 42 to 44; no test part was read.
@@ -50,6 +51,19 @@ def inner_cuts(train: Interactions, n_cuts: int, *, seed: int, share: float = CU
     if n_cuts < 1:
         raise Problem(f"n_cuts must be at least 1; got {n_cuts}")
     return [random_items(train, 1 - share, seed=seed + 1000 * number) for number in range(1, n_cuts + 1)]
+
+
+def fitting(menu: Menu, train: Interactions) -> dict[str, tuple[Callable[..., Any], Settings]]:
+    """The models of the menu that these data can serve: those that need times are left out without them.
+
+    Raises Problem when the standardised scores of all models would not fit into memory.
+    """
+    if (cells := train.n_users * train.n_items) > MOST_CELLS:
+        raise Problem(
+            f"{train.n_users:,} users x {train.n_items:,} items are {cells:,} scores for each model; "
+            f"at most {MOST_CELLS:,} are held. Keep a share of the users, or use the models of notebook 60."
+        )
+    return {name: one for name, one in menu.items() if train.has_time or not getattr(one[0], "needs_time", False)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,10 @@ from scipy import sparse
 from recutils.data.split import Split, random_items
 from recutils.evaluate.candidates import Settings, described, each
 from recutils.evaluate.metrics import ndcg
+from recutils.evaluate.published import ranked_values
+from recutils.evaluate.statistics import corrected_k_fold
 from recutils.model.als import ALS
+from recutils.model.baselines import Popularity
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import UserNeighbours
 from recutils.model.sar import SAR
@@ -169,3 +172,17 @@ def _blended(case: Case, pool: np.ndarray, shares: Mapping[str, float]) -> float
 def _parts(shares: Mapping[str, float]) -> str:
     """Shares for people, such as "1 user ease + 2 als"."""
     return " + ".join(f"{share:g} {name}" for name, share in shares.items() if share)
+
+
+def read(choice: Nested, split: Split, metrics: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Model -> metric -> values (n_users,) at 10 of the frozen choice, and popularity last, on the test part."""
+    models = choice.refit(split.train) | {"popularity": Popularity().fit(split.train)}
+    return {name: ranked_values(model, split, metrics) for name, model in models.items()}
+
+
+def over_splits(levels: Sequence[float] | pd.Series, split: Split) -> str:
+    """The interval of a mean over random splits, which share most of their training data, in words."""
+    if len(levels) < 2:
+        return "one split shows no spread: the standard profile runs more."
+    whole = corrected_k_fold(np.asarray(levels, dtype=np.float64), len(split.train), len(split.test))
+    return f"over {len(levels)} splits, with the corrected interval: [{whole.low:.4f}, {whole.high:.4f}]."

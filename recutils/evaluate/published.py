@@ -159,6 +159,16 @@ def top_ten(model: Scorer, split: Split) -> dict[str, float]:
     return {metric: float(np.mean(values[metric])) for metric in TOP_TEN}
 
 
+def top_ten_table(values: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """P2's rows that were rerun, published above ours. values: model -> metric -> per-user values (n,)."""
+    both = [
+        (f"{name}, {who}", *row)
+        for name, one in values.items()
+        for who, row in (("published", TOP_TEN_ROWS[name]), ("ours", [one[metric].mean() for metric in TOP_TEN]))
+    ]
+    return pd.DataFrame(both, columns=["row", "MAP (theirs)", "nDCG@10", "P@10", "R@10"])
+
+
 def side_by_side(published: Mapping[str, float], ours: Mapping[str, float], digits: int) -> pd.DataFrame:
     """Name, published, ours, and whether ours rounds to the published digits."""
     rows = [(name, published[name], round(ours[name], digits), abs(ours[name] - published[name])) for name in published]

@@ -5,7 +5,7 @@ import pytest
 
 from recutils.data.split import Split
 from recutils.evaluate.candidates import described
-from recutils.evaluate.nested import BLEND, LEARNED, TOP_TEN_MENU, fitting, inner_cuts, nested
+from recutils.evaluate.nested import BLEND, LEARNED, TOP_TEN_MENU, fitting, inner_cuts, nested, over_splits, read
 from recutils.model.baselines import Random
 from recutils.model.ease import EASE
 from recutils.tables import Interactions, Problem
@@ -67,3 +67,11 @@ def test_data_without_times_and_large_data_are_served_or_named(ratings: Interact
     assert fitting(TOP_TEN_MENU, ratings) == dict(TOP_TEN_MENU)
     with pytest.raises(Problem, match="Keep a share of the users"):
         fitting(MENU, Interactions(ratings.rows, 100_000, 10_000))
+
+
+def test_the_test_part_is_read_for_every_model_and_popularity(ratings: Interactions, cuts: list[Split]) -> None:
+    found = read(nested(MENU, cuts, seed=0), cuts[0], ["ndcg"])
+    assert list(found) == ["ease", "random", BLEND, LEARNED, "popularity"]
+    assert {len(one["ndcg"]) for one in found.values()} == {len(np.unique(cuts[0].test.user))}
+    assert "one split shows no spread" in over_splits([0.5], cuts[0])
+    assert over_splits([0.4, 0.5, 0.6], cuts[0]).startswith("over 3 splits, with the corrected interval: [")

@@ -68,8 +68,8 @@ class EASE(Shallow):
 
     def _fit(self, train: Interactions) -> None:
         _check_size("items", train.n_items)
-        inverse = _inverse(self._gram(self._read(train.matrix())))
-        weights = inverse / -np.diag(inverse)
+        inverted = inverse(self._gram(self._read(train.matrix())))
+        weights = inverted / -np.diag(inverted)
         weights[np.diag_indices_from(weights)] = 0
         self.weights = weights.astype(np.float32)
 
@@ -99,7 +99,7 @@ class UserEASE(Shallow):
         self.user_keys, self.known = row_keys(train.matrix()), self._read(train.matrix())
         by_item = self.known.T.tocsr()
         self.item_weights = self._weights(by_item)
-        self.inverse = _inverse(self._gram(by_item)).astype(np.float32)
+        self.inverse = inverse(self._gram(by_item)).astype(np.float32)
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
         rows = known_rows(row_keys(histories), self.user_keys)
@@ -120,7 +120,7 @@ def _check_size(noun: str, size: int) -> None:
         )
 
 
-def _inverse(gram: np.ndarray) -> np.ndarray:
+def inverse(gram: np.ndarray) -> np.ndarray:
     """The inverse of a symmetric positive definite matrix, which is overwritten: Cholesky, half of the general work."""
     from scipy.linalg import lapack
 

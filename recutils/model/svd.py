@@ -1,4 +1,4 @@
-"""Matrix factorisation for ratings: Surprise's SVD, NMF and baseline behind our interface. No implicit models."""
+"""Matrix factorisation for ratings: Surprise's SVD, SVD++, NMF and baseline. No implicit models."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -49,6 +49,10 @@ class SurpriseModel(RatingModel):
         self.mean = np.array([table.global_mean])
         users = [table.to_raw_uid(inner) for inner in table.all_users()]
         items = [table.to_raw_iid(inner) for inner in table.all_items()]
+        self._learn(algorithm, train, users, items)
+
+    def _learn(self, algorithm: Any, train: Interactions, users: list[int], items: list[int]) -> None:
+        """Take the arrays from the fitted algorithm; users, items: our rows in its inner order."""
         self.user_factors = _spread(getattr(algorithm, "pu", np.zeros((len(users), 0))), users, train.n_users)
         self.item_factors = _spread(getattr(algorithm, "qi", np.zeros((len(items), 0))), items, train.n_items)
         self.user_bias = _spread(algorithm.bu if self.biased else np.zeros(len(users)), users, train.n_users)
@@ -94,14 +98,56 @@ class SVD(SurpriseModel):
         return Algorithm(self.factors, self.epochs, lr_all=self.learning_rate, reg_all=self.reg, random_state=self.seed)
 
     def _fold_in(self, items: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Ridge of what mean and item biases leave over on (1, item factors), penalty reg for each rating.
+        """Ridge of what mean and item biases leave over on (1, item factors), penalty reg for each rating."""
+        return _ridge(self, items, values)
 
-        The descent shrinks once per rating, so that its penalty grows with the history (Zhou et al. 2008, ALS-WR).
-        """
-        design = np.column_stack([np.ones(len(items)), self.item_factors[items]])
-        rest = values - self.mean[0] - self.item_bias[items]
-        penalty = self.reg * len(items)
-        return design.T @ np.linalg.solve(design @ design.T + penalty * np.eye(len(items)), rest)
+
+class SVDPlus(SurpriseModel):
+    """SVD++: the factors of an item also say what it means that a user rated it at all (Koren 2008, eq. 15).
+
+    Slow: each rating moves the factors of all items its user rated. A user's two parts, his own factors and the mean of
+    what he rated over the root of its length, are kept as one sum.
+    """
+
+    name = "svd++"
+    arrays = (*SurpriseModel.arrays, "implicit_factors")
+
+    implicit_factors: np.ndarray  # (n_items, factors), what having rated the item adds to a user
+
+    def __init__(
+        self, *, factors: int = 20, epochs: int = 20, learning_rate: float = 0.007, reg: float = 0.02, seed: int = 0
+    ) -> None:
+        self.factors, self.epochs, self.learning_rate, self.reg, self.seed = factors, epochs, learning_rate, reg, seed
+
+    def _algorithm(self) -> Any:
+        from surprise import SVDpp
+
+        options = {"lr_all": self.learning_rate, "reg_all": self.reg, "random_state": self.seed}
+        return SVDpp(self.factors, self.epochs, **options)
+
+    def _learn(self, algorithm: Any, train: Interactions, users: list[int], items: list[int]) -> None:
+        super()._learn(algorithm, train, users, items)
+        self.implicit_factors = _spread(np.asarray(algorithm.yj), items, train.n_items)
+        known = train.matrix("binary")
+        known.data /= np.sqrt(np.repeat(np.diff(known.indptr), np.diff(known.indptr)))
+        self.user_factors = self.user_factors + known @ self.implicit_factors
+
+    def _fold_in(self, items: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Ridge as in SVD of what mean, item biases and the rated items' implicit factors leave over."""
+        implicit = self.implicit_factors[items].sum(axis=0) / np.sqrt(len(items))
+        rest = values - self.item_factors[items] @ implicit
+        return _ridge(self, items, rest) + np.concatenate([[0.0], implicit])
+
+
+def _ridge(model: SurpriseModel, items: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Bias and factors (1 + factors,) by ridge on (1, item factors), penalty model.reg for each rating.
+
+    The descent shrinks once per rating, so that its penalty grows with the history (Zhou et al. 2008, ALS-WR).
+    """
+    design = np.column_stack([np.ones(len(items)), model.item_factors[items]])
+    rest = values - model.mean[0] - model.item_bias[items]
+    penalty = model.parameters()["reg"] * len(items)
+    return design.T @ np.linalg.solve(design @ design.T + penalty * np.eye(len(items)), rest)
 
 
 class NMF(SurpriseModel):

@@ -1,6 +1,6 @@
-"""One score from several models'. The models come fitted; how much each counts is chosen elsewhere."""
+"""One score from several models'. The models come fitted; who judges the shares is told by whoever asks to climb."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +42,47 @@ def standardised(scores: np.ndarray) -> np.ndarray:
     rest = scores - scores.mean(axis=1, keepdims=True)
     spread = scores.std(axis=1, keepdims=True)
     return np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """The best shares that were found, their value, and how many shares were tried."""
+
+    shares: dict[str, float]
+    value: float
+    n_tried: int
+
+
+def climb(
+    value: Callable[[Mapping[str, float]], float],
+    start: Mapping[str, float],
+    *,
+    steps: tuple[float, ...] = (0.5, 0.25),
+    gain: float = 1e-5,
+) -> Climbed:
+    """Shares that no single step improves: one share at a time moves up or down by the step, as long as value grows.
+
+    value: higher is better, of shares that are 0 or more, not all 0. gain: the least growth that counts. A way to the
+    nearest top, which need not be the highest. Raises Problem when start has a share below 0 or none above.
+    """
+    if min(start.values(), default=0) < 0 or not sum(start.values()) > 0:
+        raise Problem(f"start must have shares of 0 or more and one above 0; got {dict(start)}")
+    known: dict[tuple[float, ...], float] = {}
+
+    def judged(shares: Mapping[str, float]) -> float:
+        key = tuple(shares.values())
+        if key not in known:
+            known[key] = value(shares) if sum(key) > 0 else -np.inf
+        return known[key]
+
+    best = dict(start)
+    for step in steps:
+        moved = True
+        while moved:
+            moved = False
+            for name in best:
+                nearby = [{**best, name: max(best[name] + sign * step, 0.0)} for sign in (1, -1)]
+                top = max(nearby, key=judged)
+                if judged(top) > judged(best) + gain:
+                    best, moved = top, True
+    return Climbed(best, judged(best), len(known))

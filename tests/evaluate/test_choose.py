@@ -57,7 +57,7 @@ def test_all_candidates_serve_events_without_times() -> None:
     split, rules = prepared(crowd())
     found = choose.choose(split, rules, seed=7, draws=200)
     assert not found.failed
-    assert set(found.left_out) == {"recent popularity", "svd", "content"}
+    assert set(found.left_out) == {"recent popularity", "sar", "svd", "content"}
     assert "times" in found.left_out["recent popularity"] and "vectors" in found.left_out["content"]
     assert set(found.chosen) | set(found.left_out) == set(menu())
 

@@ -12,6 +12,7 @@ from recutils.evaluate.published import (
     FULL_RANKING_GATE,
     FULL_RANKING_POPULARITY,
     FULL_RANKING_ROWS,
+    OURS,
     RATINGS,
     SURPRISE,
     TOP_TEN,
@@ -31,8 +32,9 @@ from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity
 from recutils.model.ease import EASE
 from recutils.model.neighbours import ItemNeighbours
+from recutils.model.ratings import SlopeOne
 from recutils.model.sar import SAR
-from recutils.model.svd import NMF, SVD, Baseline, NormalRating
+from recutils.model.svd import SVD, Baseline, NormalRating, SVDPlus
 from recutils.tables import Interactions, Problem
 
 pytestmark = pytest.mark.published
@@ -81,7 +83,14 @@ def test_p2_ranks_for_training_users_alone(p2: Split) -> None:
         ranker.score(p2.test.matrix()[:2])
 
 
-@pytest.mark.parametrize("make", [SVD, NMF, Baseline], ids=lambda make: make.name)
+SLOW = (SlopeOne, SVDPlus)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, marks=[pytest.mark.slow] if make in SLOW else []) for make in OURS.values()],
+    ids=lambda make: make.name,
+)
 def test_p1_within_a_thousandth(make: type[RatingModel], ml_100k: Interactions) -> None:
     errors = [rating_errors(make(), train, test) for train, test in surprise_folds(ml_100k)]
     assert np.mean(errors, axis=0) == pytest.approx(RATINGS[make.name], abs=0.001)
@@ -103,7 +112,7 @@ def test_p1_surprises_own_algorithms_within_a_thousandth(name: str, ml_100k: Int
 
 
 def test_p1_every_row_has_its_gate() -> None:
-    assert set(RATINGS) == {*SURPRISE, SVD.name, NMF.name, Baseline.name, NormalRating.name}
+    assert set(RATINGS) == {*SURPRISE, *OURS, NormalRating.name}
     with pytest.raises(Problem, match="there is no algorithm 'knm'"):
         surprise_algorithm("knm")
 

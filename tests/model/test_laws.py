@@ -23,7 +23,7 @@ from recutils.model.svd import NMF, SVD, Baseline, NormalRating
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
-MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating, ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors, TextMap, TextMixture, Markov, SASRec, TextSASRec, Network, RankingNetwork, LightGCN, AttentionProfile, SemanticFactors, SemanticFusion]
+MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating, ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors, TextMap, TextMixture, Markov, SASRec, TextSASRec, Network, RankingNetwork, LightGCN, AttentionProfile, SemanticFactors, SemanticFusion, SVDPlus, SlopeOne, CoClustering, SLIM, GraphFilter]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

@@ -90,10 +90,56 @@ def test_a_history_of_items_nobody_met_gives_popularity(ratings: Interactions) -
 
 def test_bad_parameters_are_named() -> None:
     for given, words in (
-        ({"similarity": "jaccard"}, "'cosine' or 'pearson'"),
+        ({"similarity": "jaccard"}, "'pearson' or 'adjusted'"),
         ({"similarity": "pearson", "values": "binary"}, "compares values"),
+        ({"similarity": "adjusted", "weighting": "bm25"}, "compares values"),
+        ({"weighting": "okapi"}, "'tfidf' or 'bm25'"),
         ({"neighbours": -1}, "0 or more"),
         ({"values": "counts"}, "values must be"),
     ):
         with pytest.raises(Problem, match=words):
             ItemNeighbours(**given)
+
+
+def test_adjusted_cosine_by_hand() -> None:
+    # Users rate items (0, 1) as (5, 3), (4, 2) and (1, 5): less each user's mean (1, -1), (1, -1), (-2, 2): opposites.
+    # The plain cosine finds the two items alike, since all ratings are positive.
+    rows = pd.DataFrame({"user": [0, 0, 1, 1, 2, 2], "item": [0, 1] * 3, "value": [5.0, 3, 4, 2, 1, 5]})
+    train = Interactions(rows, 3, 2)
+    assert ItemNeighbours(neighbours=0).fit(train).weights[0, 1] > 0.6
+    assert ItemNeighbours(neighbours=0, similarity="adjusted").fit(train).weights[0, 1] == 0
+
+
+@pytest.mark.parametrize("weighting", ["tfidf", "bm25"])
+def test_weights_are_those_of_implicit(weighting: str, ratings: Interactions) -> None:
+    from implicit.nearest_neighbours import bm25_weight, tfidf_weight
+
+    model = ItemNeighbours(weighting=weighting).fit(ratings)
+    by_item = ratings.matrix().T.tocsr()
+    theirs = tfidf_weight(by_item) if weighting == "tfidf" else bm25_weight(by_item, K1=100, B=0.8)
+    np.testing.assert_allclose(model._compared(by_item).toarray(), theirs.toarray(), rtol=1e-4, atol=1e-6)
+
+
+def test_neighbours_by_bm25_are_those_of_implicit(ratings: Interactions) -> None:
+    from implicit.nearest_neighbours import BM25Recommender
+
+    theirs = BM25Recommender(K=8, K1=100, B=0.8, num_threads=1)
+    theirs.fit(ratings.matrix().astype(np.float64), show_progress=False)
+    ours = (
+        ItemNeighbours(neighbours=7, weighting="bm25").fit(ratings).weights.T.tocsr()
+    )  # implicit counts the item itself
+    for item in range(ratings.n_items):
+        found = theirs.similarity[item].toarray().ravel()
+        found[item] = 0
+        row = ours[item].toarray().ravel()
+        assert np.allclose(np.sort(row[row > 0])[-6:], np.sort(found[found > 0])[-6:], rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [ItemNeighbours, UserNeighbours], ids=lambda make: make.name)
+@pytest.mark.parametrize(
+    "setting", [{"similarity": "adjusted"}, {"weighting": "tfidf"}, {"weighting": "bm25"}], ids=str
+)
+def test_a_batch_changes_nobodys_scores(make: type[Neighbours], setting: dict, ratings: Interactions) -> None:
+    model, histories = make(neighbours=5, **setting).fit(ratings), ratings.matrix()
+    alone = np.vstack([model.score(histories[row]) for row in range(5)])
+    np.testing.assert_allclose(model.score(histories)[:5], alone, rtol=1e-5, atol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recutils.rank.blend import Blend
+from recutils.rank.blend import Blend, climb
 from recutils.tables import Problem
 
 
@@ -44,3 +44,21 @@ def test_bad_shares_are_named() -> None:
         Blend({"a": Fixed(1)}, {"b": 1})
     with pytest.raises(Problem, match="one above 0"):
         Blend({"a": Fixed(1)}, {"a": 0})
+
+
+def test_climbing_finds_a_planted_top_and_counts_its_tries() -> None:
+    asked = []
+
+    def value(shares: dict[str, float]) -> float:
+        asked.append(tuple(shares.values()))
+        return -((shares["a"] - 1.25) ** 2) - (shares["b"] - 0.5) ** 2 - shares["c"]
+
+    found = climb(value, {"a": 0.0, "b": 0.0, "c": 1.0})
+    assert found.shares == {"a": 1.25, "b": 0.5, "c": 0.0}
+    assert found.value == 0 and found.n_tried >= len(set(asked)) == len(asked), "no shares are judged twice"
+    assert min(min(one) for one in asked) >= 0 and (0.0, 0.0, 0.0) not in asked
+
+
+def test_a_start_without_shares_is_named() -> None:
+    with pytest.raises(Problem, match="start must have shares of 0 or more and one above 0"):
+        climb(lambda shares: 0.0, {"a": 0.0})

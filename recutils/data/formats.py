@@ -15,6 +15,7 @@ FILES: dict[str, tuple[str, ...]] = {  # what each reader opens, inside the fetc
     "ml-1m": ("ml-1m.inter", "ml-1m.item", "ml-1m.user"),
     "online-retail": ("Online_Retail_Grouped.csv",),
     "articles": ("user-item-interactions.csv", "articles_community.csv"),
+    "book-crossing": ("BX-Book-Ratings.csv", "BX-Books.csv", "BX-Users.csv"),
 }
 NOT_PRODUCTS = (  # charges and services in online-retail, found by reading all titles
     "Bank Charges", "CARRIAGE", "CRUK Commission", "DOTCOM POSTAGE", "Discount",
@@ -167,9 +168,42 @@ def _article_items(views: pd.DataFrame, pages: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(fields).rename_axis(ITEM_ID).reset_index()
 
 
+def book_crossing(folder: Path) -> Dataset:
+    """Ratings 1-10 of books; value 0 marks an event without an opinion: dropped and counted. No time, no genres.
+
+    Books and users without a rating are left out; books stand in the order of the book table, then those that only
+    ratings know (no title). A year of 0 is missing; ages are as given, from 0 to 244. Thin it with `prepare.k_core`.
+    """
+    ratings, books, users = (folder / file for file in FILES["book-crossing"])
+    events = _semicolons(ratings, [USER_ID, ITEM_ID, VALUE]).astype({VALUE: float})
+    rated = events[events[VALUE] > 0].reset_index(drop=True)
+    items = _semicolons(books, [ITEM_ID, TITLE, "author", "year", "publisher", "image", "image_m", "image_l"])
+    n_escaped = sum(b'\\"' in line for line in books.read_bytes().splitlines())
+    year = pd.to_numeric(items["year"], errors="coerce").astype("Int64").replace(0, pd.NA)
+    items = items[[ITEM_ID, TITLE, "author", "publisher"]].assign(year=year)
+    people = _semicolons(users, [USER_ID, "location", "age"])
+    people["age"] = pd.to_numeric(people["age"], errors="coerce").astype("Int64")
+    kept = {"items": (items, ITEM_ID), "users": (people, USER_ID)}
+    tables = {name: table[table[column].isin(set(rated[column]))] for name, (table, column) in kept.items()}
+    notes = [
+        f"{count(len(events), 'event')} read; {count(len(events) - len(rated), 'event')} of value 0, which is no "
+        f"rating, dropped; {count(len(items) - len(tables['items']), 'book')} that nobody rated left out.",
+        f"{count(n_escaped, 'line')} of the book table hold quotes inside a cell, behind a backslash; a reader that "
+        "does not know of it loses some of them.",
+    ]
+    return build_dataset("book-crossing", rated, tables, explicit=True, notes=notes)
+
+
+def _semicolons(path: Path, names: list[str]) -> pd.DataFrame:
+    """A latin-1 table with ; between cells, the header's names replaced; every cell is text, quotes cut off."""
+    options = {"encoding": "latin-1", "dtype": str, "keep_default_na": False, "escapechar": "\\"}
+    return pd.read_csv(path, sep=";", header=0, names=names, **options)
+
+
 PARSERS: dict[str, Callable[[Path], Dataset]] = {
     "ml-100k": ml_100k,
     "ml-1m": ml_1m,
     "online-retail": online_retail,
     "articles": articles,
+    "book-crossing": book_crossing,
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.data import formats, load
+from recutils.data import formats, load, prepare
 from recutils.tables import Problem
 
 
@@ -70,6 +70,30 @@ def test_articles_count_views_and_mend_titles(tmp_path):
     assert found.interactions.rows.to_numpy().tolist() == [[0, 2, 2], [1, 1, 1], [1, 0, 1]]
     assert "5 views read; 1 without a reader dropped, the others make 3 pairs" in found.notes[0]
     assert "1 of 3 articles with a body; 1 page that nobody" in found.notes[1]
+
+
+def test_book_crossing_drops_zeros_and_reads_escaped_quotes(tmp_path):
+    ratings = '"User-ID";"ISBN";"Book-Rating"\r\n"7";"b";"0"\r\n"8";"b";"9"\r\n"7";"x";"3"\r\n'
+    ends = ';"p";"u";"u";"u"\r\n'
+    books = '"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"S";"M";"L"\r\n'
+    books += f'"a";"Unrated";"A";"1999"{ends}"b";"Three: \\"One\\";\\"Two\\"";"\xc9mile";"0"{ends}'
+    users = '"User-ID";"Location";"Age"\r\n"7";"x; y";NULL\r\n"8";"z";"244"\r\n"9";"z";"1"\r\n'
+    named = zip(formats.FILES["book-crossing"], (ratings, books, users), strict=True)
+    for name, text in named:
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+    found = formats.book_crossing(tmp_path)
+    assert found.items["item_id"].tolist() == ["b", "x"] and found.items["author"].tolist() == ["\xc9mile", ""]
+    assert found.items["title"].tolist() == ['Three: "One";"Two"', ""] and found.items["year"].isna().all()
+    assert found.users["user_id"].tolist() == ["7", "8"] and found.users["age"].tolist() == [pd.NA, 244]
+    assert found.interactions.rows[["user", "item", "value"]].to_numpy().tolist() == [[1, 0, 9], [0, 1, 3]]
+    assert found.explicit and "3 events read; 1 event of value 0" in found.notes[0] and "1 line " in found.notes[1]
+
+
+def test_book_crossing_counts():
+    found = load.load("book-crossing")
+    assert "1,149,780 events read" in found.notes[0] and len(found.interactions) == 433_671
+    core = prepare.compact(found, prepare.k_core(found.interactions, 5))
+    assert (len(core.interactions), len(core.users), len(core.items)) == (118_668, 7_025, 9_432)
 
 
 def test_ids_that_only_events_know_are_appended_and_noted():

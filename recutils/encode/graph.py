@@ -1,12 +1,16 @@
-"""Entities of a graph as vectors: TransE, and how well it predicts facts that it was not shown. No data is read here."""
+"""Entities of a graph as vectors: TransE, and how well it predicts facts it was not shown. Reads no data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recutils.data.graph import Graph
 from recutils.tables import Problem
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 Say = Callable[[int, float], None]  # epoch, mean loss
 BLOCK = 512  # facts ranked at a time
@@ -86,14 +90,14 @@ def fit_transe(
     return TransE(entities * (graph.degree > 0)[:, None].astype(np.float32), relations, common)
 
 
-def _start(n: int, d: int, generator: "torch.Generator") -> "torch.Tensor":  # noqa: F821
+def _start(n: int, d: int, generator: "Generator") -> "Tensor":
     """A table (n, d) of small random numbers that learns."""
     import torch
 
     return (torch.randn(n, d, generator=generator) / d**0.5).requires_grad_()
 
 
-def _loss(tables: list, part: "torch.Tensor", drawn: "torch.Tensor", others: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+def _loss(tables: list, part: "Tensor", drawn: "Tensor", others: "Tensor") -> "Tensor":
     """Softmax loss of the true tail, and of the true head, among drawn entities."""
     import torch
 
@@ -110,7 +114,7 @@ def _loss(tables: list, part: "torch.Tensor", drawn: "torch.Tensor", others: "to
     return loss
 
 
-def _squares(tables: list, part: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+def _squares(tables: list, part: "Tensor") -> "Tensor":
     entities, relations, _ = tables
     return (entities[part[:, [0, 2]]] ** 2).sum() + (relations[part[:, 1]] ** 2).sum()
 
@@ -149,7 +153,9 @@ def _tails_of(graph: Graph) -> dict[tuple[int, int], np.ndarray]:
     facts = graph.triples[order]
     starts = np.flatnonzero(np.any(np.diff(facts[:, :2], axis=0, prepend=-1), axis=1))
     groups = np.split(facts[:, 2], starts[1:])
-    return {(int(head), int(relation)): tails for (head, relation), tails in zip(facts[starts, :2], groups, strict=True)}
+    return {
+        (int(head), int(relation)): tails for (head, relation), tails in zip(facts[starts, :2], groups, strict=True)
+    }
 
 
 def tail_frequency(graph: Graph) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -12,7 +12,7 @@ from recutils.data.fetch import fetch
 from recutils.data.formats import read_atomic
 from recutils.data.join import film_keys
 from recutils.data.load import load
-from recutils.tables import ITEM_ID, Dataset, Ids, Problem
+from recutils.tables import ITEM_ID, TITLE, Dataset, Ids, Problem
 
 HEAD, RELATION, TAIL, ENTITY = "head", "relation", "tail", "entity"
 FILES = ("ml-100k.kg", "ml-100k.link")  # the facts, and which number of a film is which entity; both come with ml-100k
@@ -136,6 +136,26 @@ def graph_of(facts: pd.DataFrame, links: pd.DataFrame, data: Dataset) -> Graph:
     item_entity = np.full(len(data.items), -1, dtype=np.int32)
     item_entity[data.item_ids.rows(links["item_id"])] = entities.rows(links["entity"].astype(str))
     return Graph(triples.astype(np.int32), entities, relations, item_entity)
+
+
+def graph_of_columns(data: Dataset) -> Graph:
+    """A graph made of an items table: each part of a cell of a text column is a fact (item, column, part).
+
+    Parts are what commas separate; columns whose parts are said once each (descriptions) are left out. For data
+    that come without a graph. Raises Problem when no column is left.
+    """
+    columns = [name for name in data.items if name not in (ITEM_ID, TITLE)]
+    texts = [name for name in columns if pd.api.types.is_string_dtype(data.items[name])]
+    facts = []
+    for name in texts:
+        parts = data.items[name].fillna("").str.split(",").explode().str.strip()
+        parts = parts[parts != ""]
+        if parts.nunique() < len(parts):
+            facts.append(pd.DataFrame({HEAD: parts.index.astype(str), RELATION: name, TAIL: f"{name}: " + parts}))
+    if not facts:
+        raise Problem(f"{data.name}: no column of the items can serve as facts; found {columns}. Add one like genres.")
+    links = pd.DataFrame({ITEM_ID: data.items[ITEM_ID], ENTITY: data.items.index.astype(str)})
+    return graph_of(pd.concat(facts), links, data)
 
 
 def inverses(graph: Graph, share: float = 0.95) -> dict[str, str]:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recutils.data import load
-from recutils.data.graph import facts_of_items, graph_of, inverses, load_graph, one_way
+from recutils.data.graph import facts_of_items, graph_of, graph_of_columns, inverses, load_graph, one_way
 from recutils.tables import Dataset, Interactions, Problem
 
 FACTS = pd.DataFrame(
@@ -72,6 +72,15 @@ def test_entities_that_no_item_or_fact_knows_stay_without_facts(data):
 def test_broken_tables_are_refused(data, facts, links, message):
     with pytest.raises(Problem, match=message):
         graph_of(facts, links, data)
+
+
+def test_columns_become_facts(data):
+    items = data.items.assign(genres=["war, love", "war", ""], blurb=["a b", "c", "d"])
+    made = graph_of_columns(Dataset("own", data.interactions, data.users, items, explicit=False))
+    assert made.relations == ("genres",), "a blurb is said once each, so it is no fact"
+    assert facts_of_items(made, least=1).sum(axis=1).ravel().tolist() == [[2, 1, 0]]
+    with pytest.raises(Problem, match="no column of the items"):
+        graph_of_columns(data)
 
 
 def test_own_data_come_without_a_graph(data):

@@ -15,15 +15,51 @@ from recutils.model.ease import EASE, UserEASE
 from recutils.model.lightgcn import LightGCN
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.network import Network, RankingNetwork
+from recutils.model.ratings import CoClustering, SlopeOne
 from recutils.model.sar import SAR
 from recutils.model.sasrec import SASRec, TextSASRec
-from recutils.model.sequence import Markov
 from recutils.model.semantic import AttentionProfile, SemanticFactors, SemanticFusion
-from recutils.model.svd import NMF, SVD, Baseline, NormalRating
+from recutils.model.sequence import Markov
+from recutils.model.slim import SLIM
+from recutils.model.spectral import GraphFilter
+from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
-MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating, ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors, TextMap, TextMixture, Markov, SASRec, TextSASRec, Network, RankingNetwork, LightGCN, AttentionProfile, SemanticFactors, SemanticFusion, SVDPlus, SlopeOne, CoClustering, SLIM, GraphFilter]
+MODELS = [
+    Random,
+    Popularity,
+    RecentPopularity,
+    Baseline,
+    SVD,
+    NMF,
+    NormalRating,
+    ALS,
+    BPR,
+    ItemNeighbours,
+    UserNeighbours,
+    EASE,
+    UserEASE,
+    SAR,
+    ContentProfile,
+    TextToFactors,
+    TextMap,
+    TextMixture,
+    Markov,
+    SASRec,
+    TextSASRec,
+    Network,
+    RankingNetwork,
+    LightGCN,
+    AttentionProfile,
+    SemanticFactors,
+    SemanticFusion,
+    SVDPlus,
+    SlopeOne,
+    CoClustering,
+    SLIM,
+    GraphFilter,
+]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from recutils.model.als import ALS, check_positive
 from recutils.model.base import as_values
-from recutils.model.content import VectorModel, Vectors, _scaled, ridge
+from recutils.model.content import VectorModel, Vectors, ridge, unit_rows
 from recutils.tables import Interactions, Problem
 
 WIDTH = 0.7  # how fast likeness falls with the squared distance of two unit vectors
@@ -32,7 +32,7 @@ def likeness(parts: Sequence[tuple[Vectors, float]], *, width: float = WIDTH) ->
 
 
 def _kernel(vectors: Vectors, width: float) -> np.ndarray:
-    rows = _scaled(vectors if sparse.issparse(vectors) else vectors - vectors.mean(axis=0))
+    rows = unit_rows(vectors if sparse.issparse(vectors) else vectors - vectors.mean(axis=0))
     cosine = rows @ rows.T
     cosine = cosine.toarray() if sparse.issparse(cosine) else cosine
     squares = np.diag(cosine)
@@ -112,7 +112,7 @@ def _by_network(vectors: Vectors, known: np.ndarray, targets: np.ndarray, streng
     import torch
 
     rows = torch.from_numpy(
-        np.asarray(_scaled(vectors - vectors.mean(axis=0)) * np.sqrt(vectors.shape[1]), dtype=np.float32)
+        np.asarray(unit_rows(vectors - vectors.mean(axis=0)) * np.sqrt(vectors.shape[1]), dtype=np.float32)
     )
     level, scale = targets.mean(axis=0), targets.std() + 1e-12
     wanted = torch.from_numpy(((targets - level) / scale).astype(np.float32))

@@ -84,6 +84,17 @@ def seeded(*seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes with one thread: with more, the sums of a gradient differ from run to run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def train(
     module: nn.Module,
     batches: Batches,
@@ -99,7 +110,7 @@ def train(
     """Train a module in place and leave it in evaluation mode, with the weights of the best epoch.
 
     Each epoch has generators of its own, made from (seed, epoch): training to epoch 9 is bit for bit the same as
-    training to 5, being killed and going on. Bits hold for one machine, library and number of threads.
+    training to 5, being killed and going on. It takes one thread, so that the bits are the same on one machine.
     checkpoint: a folder for the state after each epoch; when it holds one, training goes on from there. `about` (plain
     JSON: the data, the settings) is kept with it. A larger plan.epochs goes on; any other plan, another architecture
     or other `about` is refused. events: a folder for TensorBoard's event files (`tensorboard --logdir`).
@@ -110,7 +121,7 @@ def train(
     if checkpoint is not None:
         state.resume(checkpoint)
     began, first = time.perf_counter(), len(state.history.losses)
-    with _board(events, first) as write:
+    with one_thread(), _board(events, first) as write:
         for epoch in range(first, plan.epochs):
             if state.history.stopped(plan.patience):
                 break

@@ -207,8 +207,11 @@ def shortened(histories: sparse.csr_matrix, n: int, seed: int) -> sparse.csr_mat
     return sparse.csr_matrix(made, shape=histories.shape, dtype=histories.dtype)
 
 
-def first_events(cold: Interactions, n: int, seed: int) -> tuple[Interactions, Interactions]:
+def first_events(cold: Interactions, n: float, seed: int) -> tuple[Interactions, Interactions]:
     """A new item's first n events, and the others: by time where there is one, else drawn with `seed`.
+
+    n below 1 is a share of each item's events, rounded: then items arrive at their own speed, and how popular one will
+    be shows early. With one n for all, it does not.
 
     Each item keeps at least one event to be judged on, so that one with n events or fewer gives all but one.
     """
@@ -219,7 +222,8 @@ def first_events(cold: Interactions, n: int, seed: int) -> tuple[Interactions, I
     place = np.empty(len(cold), dtype=np.int64)
     starts = np.repeat(np.cumsum(np.r_[0, np.bincount(cold.item)])[:-1], np.bincount(cold.item))
     place[ranked] = np.arange(len(cold)) - starts
-    early = place < np.minimum(n, size - 1)
+    wanted = np.rint(n * size) if 0 < n < 1 else n
+    early = place < np.minimum(wanted, size - 1)
     return cold.only(early), cold.only(~early)
 
 

@@ -125,6 +125,8 @@ def test_first_events_are_the_earliest_and_one_stays():
     rows["time"] = pd.to_datetime([30, 10, 20, 2, 1], unit="s")
     early, late = cold.first_events(Interactions(rows, 5, 6), 2, 0)
     assert early.user.tolist() == [1, 2, 4] and late.user.tolist() == [0, 3]
+    share, _ = cold.first_events(Interactions(rows, 5, 6), 0.4, 0)
+    assert share.user.tolist() == [1, 4], "a share is of each item's own events"
     none, all_ = cold.first_events(Interactions(rows, 5, 6), 0, 0)
     assert len(none) == 0 and len(all_) == 5
     drawn, rest = cold.first_events(Interactions(rows.drop(columns="time"), 5, 6), 1, 0)

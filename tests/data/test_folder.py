@@ -248,3 +248,9 @@ def test_read_csv_keeps_text_as_it_is(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n007,NA\n", encoding="utf-8")
     assert read_csv(path).rows.loc[0].tolist() == ["007", "NA"]
+
+
+def test_ids_of_mixed_types_are_read_as_text(own):
+    found = read_folder(own("user_id,item_id,value\n1,007,5\nu1,7,4\n1,7.0,3\n", items=None))
+    assert sorted(found.user_ids.values) == ["1", "u1"]
+    assert sorted(found.item_ids.values) == ["007", "7", "7.0"], "ids that look alike as numbers stay apart"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recutils import runs
+from recutils.model.threads import one_thread
 from recutils.tables import Problem
 
 FORMAT = 1
@@ -82,17 +83,6 @@ def seeded(*seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         yield
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside, torch computes with one thread: with more, the sums of a gradient differ from run to run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def train(

@@ -292,8 +292,7 @@ def flat_weights(module: nn.Module) -> np.ndarray:
 def with_flat_weights(module: nn.Module, weights: np.ndarray) -> nn.Module:
     """The module with the weights that `flat_weights` took of its like, in evaluation mode. Raises Problem on size."""
     state = module.state_dict()
-    size = sum(tensor.numel() for tensor in state.values())
-    if weights.shape != (size,):
+    if weights.shape != ((size := sum(tensor.numel() for tensor in state.values())),):
         raise Problem(f"this network has {size} weights; got an array of shape {weights.shape}. Check its parameters.")
     cuts = np.cumsum([tensor.numel() for tensor in state.values()])[:-1]
     parts = zip(state.items(), np.split(weights, cuts), strict=True)

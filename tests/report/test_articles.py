@@ -14,15 +14,15 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SYSTEMS = [f"{kind}{number}" for kind, last in (("M", 27), ("T", 11), ("C", 12)) for number in range(1, last + 1)]
 LISTING = """
 00_start_here 02_start_articles 10_data_prepare 11_data_split 20_encode_items 21_encode_users 22_encode_graph
-23_encode_generated 24_encode_choices 30_model_baselines 31_model_svd 32_model_als 33_model_content 34_model_sequence 35_model_network
-36_model_semantic 37_model_debias 38_model_items 39_model_tuning 40_tune_encoder 41_tune_adapters 42_tune_scenarios 43_tune_decoder 44_tune_few_labels
-45_tune_domain 50_rank_hybrid 51_rank_diversity 52_rank_business 53_rank_cold_start 54_rank_cascade 55_rank_search
-56_rank_fusion 57_rank_new_users 58_rank_rules
-60_evaluate_compare 61_evaluate_slices 62_evaluate_published 63_evaluate_policies 64_evaluate_online
-65_evaluate_pitfalls 70_deploy_compress 71_deploy_serve 72_deploy_monitor 73_deploy_scale 75_trust_privacy
-76_trust_fairness 77_trust_explain 78_trust_robust 79_trust_filter 80_case_products 81_case_search 82_case_news
-83_case_ads 84_case_movies 85_case_music 86_case_social 87_case_service 88_case_finance 89_case_health
-90_case_your_data 99_report_summary
+23_encode_generated 24_encode_choices 30_model_baselines 31_model_svd 32_model_als 33_model_content 34_model_sequence
+35_model_network 36_model_semantic 37_model_debias 38_model_items 39_model_tuning 40_tune_encoder 41_tune_adapters
+42_tune_scenarios 43_tune_decoder 44_tune_few_labels 45_tune_domain 50_rank_hybrid 51_rank_diversity 52_rank_business
+53_rank_cold_start 54_rank_cascade 55_rank_search 56_rank_fusion 57_rank_new_users 58_rank_rules 60_evaluate_compare
+61_evaluate_slices 62_evaluate_published 63_evaluate_policies 64_evaluate_online 65_evaluate_pitfalls
+70_deploy_compress 71_deploy_serve 72_deploy_monitor 73_deploy_scale 75_trust_privacy 76_trust_fairness
+77_trust_explain 78_trust_robust 79_trust_filter 80_case_products 81_case_search 82_case_news 83_case_ads
+84_case_movies 85_case_music 86_case_social 87_case_service 88_case_finance 89_case_health 90_case_your_data
+99_report_summary
 """.split()
 SMALL = """
 articles = [{ short = "A", title = "An article" }, { short = "B", title = "Another" }]

@@ -37,7 +37,7 @@ STYLE = {
     "svg.hashsalt": "recutils",
 }
 TITLE_SIZE = 11  # points
-MAX_ROWS = 12
+MAX_ROWS = 15  # one row for each model of the longest comparison
 MIN_TITLE_WORDS = 4
 
 
@@ -203,7 +203,7 @@ def _name_of(caption: str, text: pd.DataFrame) -> str:
 def table(frame: pd.DataFrame, caption: str, *, best: Mapping[str, str] | None = None, digits: int = 3) -> None:
     """Show a small table in the house style; numbers to the right, the best of a column in bold.
 
-    best: column -> "max" | "min". Raises Problem above 12 rows (show the head, and keep the rest with run.table).
+    best: column -> "max" | "min". Raises Problem above 15 rows (show the head, and keep the rest with run.table).
     """
     from IPython.display import HTML, display
 

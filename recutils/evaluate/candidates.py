@@ -81,9 +81,7 @@ CANDIDATES = (
     Candidate("bpr", BPR, each(factors=(16, 64), learning_rate=(0.01, 0.05))),
     Candidate("ease", EASE, each(reg=(1000.0, 300.0, 100.0)), most_items=10_000),  # 10,000 items: 1.6 GB while it fits
     Candidate("user ease", UserEASE, each(reg=(1000.0, 300.0)), most_users=10_000),
-    Candidate(
-        "slim", SLIM, each(reg=(300.0,), l1=(5.0,)), most_items=2_000
-    ),  # 1,682 items: 4 s; it grows with the cube
+    Candidate("slim", SLIM, each(reg=(300.0,), l1=(5.0,)), most_items=2_000),  # 1,682 items: 4 s; the cube beyond
     Candidate("svd", SVD, each(factors=(20, 100)), "ratings"),
 )
 

@@ -93,8 +93,8 @@ def test_the_best_is_bold_and_only_the_best(shown: list) -> None:
 
 
 def test_tables_refuse_what_does_not_fit() -> None:
-    with pytest.raises(Problem, match="at most 12 rows; got 13"):
-        present.table(pd.DataFrame({"a": range(13)}), "x")
+    with pytest.raises(Problem, match="at most 15 rows; got 16"):
+        present.table(pd.DataFrame({"a": range(16)}), "x")
     with pytest.raises(Problem, match=r"best names columns \['b'\]"):
         present.table(pd.DataFrame({"a": [1]}), "x", best={"b": "max"})
     with pytest.raises(Problem, match="'max' or 'min'"):

@@ -63,11 +63,14 @@ def test_without_power_or_without_a_difference_it_is_als(make: type[ALS], skewed
 
 
 @each_weighting
-def test_a_larger_power_shows_less_popular_items(make: type[ALS], skewed: Interactions) -> None:
-    counts, shown = np.bincount(skewed.item, minlength=30), []
+def test_a_larger_power_shows_less_popular_items(make: type[ALS]) -> None:
+    chance = np.arange(1, 61.0) ** -0.7 * np.where(np.arange(60) % 2 == np.arange(200)[:, None] % 2, 1, 0.1)  # 2 tastes
+    met = np.argwhere(np.random.default_rng(1).random((200, 60)) < chance)
+    train = events([(int(user), int(item)) for user, item in met], 200, 60)
+    counts, shown = np.bincount(train.item, minlength=60), []
     for eta in (0.0, 0.5, 1.0):
-        model = make(eta=eta, floor=0.02, **SMALL).fit(skewed)
-        shown.append(counts[recommend(model, skewed.matrix(), 5)].mean())
+        model = make(eta=eta, floor=0.02, **SMALL).fit(train)
+        shown.append(counts[recommend(model, train.matrix(), 5)].mean())
     assert shown[0] > 1.1 * shown[1] > 1.1 * 1.1 * shown[2], shown
 
 

@@ -74,7 +74,7 @@ class ALS(Model):
         check_no_dislikes(train.value.to_numpy(), self.name)
         with one_blas_thread():
             trained = self._implicit()
-            trained.fit(train.matrix(self.values), show_progress=False)
+            trained.fit(self._strengths(train.matrix()), show_progress=False)
         self.item_factors, self.gram = trained.item_factors, trained.YtY
 
     def _score(self, histories: sparse.csr_matrix) -> np.ndarray:
@@ -89,7 +89,11 @@ class ALS(Model):
         with one_blas_thread():
             solver = self._implicit()
             solver.item_factors, solver._YtY = self.item_factors, self.gram
-            return solver.recalculate_user(np.arange(histories.shape[0]), as_values(histories, self.values))
+            return solver.recalculate_user(np.arange(histories.shape[0]), self._strengths(histories))
+
+    def _strengths(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
+        """What alpha multiplies: each event's value, or 1. A new matrix."""
+        return as_values(histories, self.values)
 
     def _implicit(self) -> Any:
         """implicit's model with these parameters, on the processor."""

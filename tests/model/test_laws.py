@@ -11,6 +11,7 @@ from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity, Random, RecentPopularity
 from recutils.model.cold import TextMap, TextMixture
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
+from recutils.model.debias import ContrastiveProfile, DividedALS, WeightedALS
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.lightgcn import LightGCN
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
@@ -59,6 +60,9 @@ MODELS = [
     CoClustering,
     SLIM,
     GraphFilter,
+    WeightedALS,
+    DividedALS,
+    ContrastiveProfile,
 ]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)

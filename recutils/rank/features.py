@@ -6,6 +6,7 @@ The ranker itself lives in `hybrid`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -28,15 +29,20 @@ Column = tuple[str, np.ndarray]
 class Side:
     """What is known beside the events; None where it is not.
 
-    similar: (n_items, n_items) float32, cosine of the items' centred text vectors; 0 where an item has no text.
+    text: (n_items, d) float32, the items' text vectors, centred and of length 1; zeros where an item has no text.
     users, items: the data set's tables, of which age, gender, occupation, year and genres are read where they are.
     missing: sentences on what lacks.
     """
 
-    similar: np.ndarray | None
+    text: np.ndarray | None
     users: pd.DataFrame | None
     items: pd.DataFrame | None
     missing: tuple[str, ...] = ()
+
+    @cached_property
+    def similar(self) -> np.ndarray | None:
+        """(n_items, n_items) float32, cosine of the items' centred text vectors; None without texts."""
+        return None if self.text is None else self.text @ self.text.T
 
 
 def side_of(dataset: Dataset, vectors: np.ndarray | None = None) -> Side:
@@ -44,16 +50,16 @@ def side_of(dataset: Dataset, vectors: np.ndarray | None = None) -> Side:
 
     Vectors that are all zero (no item has a text) count as none. Raises Problem for another number of items or NaN.
     """
-    similar = None if vectors is None else _cosines(vectors, dataset.interactions.n_items)
+    text = None if vectors is None else _centred(vectors, dataset.interactions.n_items)
     lacking = [name for name in ("age", "gender", "occupation") if name not in dataset.users]
     lacking += [name for name in ("year", "genres") if name not in dataset.items]
-    missing = [] if similar is not None else ["There are no text vectors: the group text is empty."]
+    missing = [] if text is not None else ["There are no text vectors: the group text is empty."]
     missing += [] if dataset.interactions.has_time else ["There are no times: the group context is empty, and no SAR."]
     missing += [f"Not in these data: {', '.join(lacking)}."] if lacking else []
-    return Side(similar, dataset.users, dataset.items, tuple(missing))
+    return Side(text, dataset.users, dataset.items, tuple(missing))
 
 
-def _cosines(vectors: np.ndarray, n_items: int) -> np.ndarray | None:
+def _centred(vectors: np.ndarray, n_items: int) -> np.ndarray | None:
     if vectors.ndim != 2 or len(vectors) != n_items or not np.isfinite(vectors).all():
         raise Problem(f"vectors must be finite, one row for each of {n_items} items; got shape {vectors.shape}")
     known = np.abs(vectors).sum(axis=1) > 0
@@ -61,8 +67,7 @@ def _cosines(vectors: np.ndarray, n_items: int) -> np.ndarray | None:
         return None
     centred = np.where(known[:, None], vectors - vectors[known].mean(axis=0), 0).astype(np.float32)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    units = np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 1e-9)
-    return units @ units.T
+    return np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 1e-9)
 
 
 def in_list(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from recutils.model.baselines import Popularity
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.sar import SAR
+from recutils.model.text_ease import TextEASE
 from recutils.rank.features import Side, in_list
 from recutils.rank.fuse import pooled
 from recutils.rank.top import top_k
@@ -41,23 +42,6 @@ def collaborative(train: Interactions) -> dict[str, Model]:
         "user neighbours": UserNeighbours(neighbours=100, values="binary"),
     }
     return models | ({"sar": SAR(half_life=30.0)} if train.has_time else {})
-
-
-class TextEASE(EASE):
-    """EASE whose gram matrix counts a pair of items with like texts as met together by `weight` x cosine more people.
-
-    The closed form is EASE's; texts enter as further rows of the table, scaled by the root of the weight. A text alone
-    can therefore bring an item without training events into a list, which plain EASE never does.
-    """
-
-    name = "ease with text"
-
-    def __init__(self, similar: np.ndarray, *, weight: float = TEXT_WEIGHT, reg: float = 500.0) -> None:
-        super().__init__(reg=reg)
-        self.similar, self.weight = similar, weight
-
-    def _gram(self, rows: sparse.csr_matrix) -> np.ndarray:
-        return super()._gram(rows) + self.weight * self.similar.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +76,7 @@ def first_stage(train: Interactions, side: Side, only: Collection[str] = ()) -> 
     histories = train.matrix()
     wanted = {name: one for name, one in collaborative(train).items() if not only or name in {*only, *SHARES}}
     models: dict[str, Model] = {"popularity": Popularity(), **wanted}
-    text = {} if side.similar is None else {TextEASE.name: TextEASE(side.similar)}
+    text = {} if side.text is None else {TextEASE.name: TextEASE(weight=TEXT_WEIGHT).with_vectors(side.text)}
     dense = {name: model.fit(train).score(histories) for name, model in (models | text).items()}
     if side.similar is not None:
         known = train.matrix("binary")

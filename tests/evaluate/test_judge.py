@@ -81,7 +81,7 @@ def test_table_keeps_the_baseline_and_the_best() -> None:
     lists, truth = planted()
     many = {f"copy {copy}": lists["nothing"] for copy in range(14)} | lists
     shown = judge(many, truth, K, seed=0, draws=50).table().model.tolist()
-    assert len(shown) == 12
+    assert len(shown) == 15
     assert {"popularity", "perfect", "half"} <= set(shown)
     assert judged().table(rows=2).model.tolist() == ["popularity", "perfect"]
 

@@ -24,10 +24,12 @@ from recutils.model.sequence import Markov
 from recutils.model.slim import SLIM
 from recutils.model.spectral import GraphFilter
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
+from recutils.model.text_ease import TextEASE
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 MODELS = [
+    TextEASE,
     Random,
     Popularity,
     RecentPopularity,

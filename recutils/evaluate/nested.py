@@ -15,6 +15,7 @@ from recutils.data.split import Split, random_items
 from recutils.evaluate.candidates import Settings, described, each
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.published import ranked_values
+from recutils.evaluate.records import Record
 from recutils.evaluate.statistics import corrected_k_fold
 from recutils.model.als import ALS
 from recutils.model.baselines import Popularity
@@ -186,3 +187,16 @@ def over_splits(levels: Sequence[float] | pd.Series, split: Split) -> str:
         return "one split shows no spread: the standard profile runs more."
     whole = corrected_k_fold(np.asarray(levels, dtype=np.float64), len(split.train), len(split.test))
     return f"over {len(levels)} splits, with the corrected interval: [{whole.low:.4f}, {whole.high:.4f}]."
+
+
+def split_records(levels: pd.DataFrame, split: Split, k: int = 10, **about: Any) -> list[Record]:
+    """The mean nDCG@k of each model over random splits, with the corrected interval; none for fewer than two splits.
+
+    levels: rows are split seeds, columns models. split: one of them, for its sizes. about: the records' other fields.
+    """
+    if len(levels) < 2:
+        return []
+    sizes = len(split.train), len(split.test)
+    found = {name: corrected_k_fold(column.to_numpy(dtype=np.float64), *sizes) for name, column in levels.items()}
+    about = {**about, "metric": "ndcg", "k": k, "group": "over splits", "n": len(levels)}
+    return [Record(model=name, value=one.mean, low=one.low, high=one.high, **about) for name, one in found.items()]

@@ -1,11 +1,22 @@
 """Choosing on inner cuts: the best is taken, parts do not overlap, a second run is the same."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recutils.data.split import Split
 from recutils.evaluate.candidates import described
-from recutils.evaluate.nested import BLEND, LEARNED, TOP_TEN_MENU, fitting, inner_cuts, nested, over_splits, read
+from recutils.evaluate.nested import (
+    BLEND,
+    LEARNED,
+    TOP_TEN_MENU,
+    fitting,
+    inner_cuts,
+    nested,
+    over_splits,
+    read,
+    split_records,
+)
 from recutils.model.baselines import Random
 from recutils.model.ease import EASE
 from recutils.tables import Interactions, Problem
@@ -75,3 +86,15 @@ def test_the_test_part_is_read_for_every_model_and_popularity(ratings: Interacti
     assert {len(one["ndcg"]) for one in found.values()} == {len(np.unique(cuts[0].test.user))}
     assert "one split shows no spread" in over_splits([0.5], cuts[0])
     assert over_splits([0.4, 0.5, 0.6], cuts[0]).startswith("over 3 splits, with the corrected interval: [")
+
+
+def test_a_mean_over_splits_is_a_record_with_the_corrected_interval(cuts):
+    part = next(iter(cuts.values())) if isinstance(cuts, dict) else cuts[0]
+    about = {"notebook": "62", "dataset": "planted", "protocol": "P2", "split": "3 seeds", "seed": 1}
+    levels = pd.DataFrame({"one": [0.4, 0.5, 0.6], "same": [0.3, 0.3, 0.3]})
+    one, same = split_records(levels, part, **about)
+    assert (one.model, one.n, one.group) == ("one", 3, "over splits")
+    assert one.value == pytest.approx(0.5)
+    assert one.low < 0.4, "three splits share their training data: the interval is wide"
+    assert (same.low, same.high) == pytest.approx((0.3, 0.3))
+    assert split_records(levels.head(1), part, **about) == []

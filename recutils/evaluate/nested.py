@@ -189,14 +189,24 @@ def over_splits(levels: Sequence[float] | pd.Series, split: Split) -> str:
     return f"over {len(levels)} splits, with the corrected interval: [{whole.low:.4f}, {whole.high:.4f}]."
 
 
-def split_records(levels: pd.DataFrame, split: Split, k: int = 10, **about: Any) -> list[Record]:
-    """The mean nDCG@k of each model over random splits, with the corrected interval; none for fewer than two splits.
+def split_records(
+    levels: pd.DataFrame, part: Split, over: Sequence[int], *, n_users: int, **about: Any
+) -> list[Record]:
+    """nDCG@10 of each model on every split seed, and its mean over the seeds `over` with the corrected interval.
 
-    levels: rows are split seeds, columns models. split: one of them, for its sizes. about: the records' other fields.
+    levels: rows are split seeds, columns models. part: one of the splits, for its sizes. about: the records' other
+    fields; `split` is the split's name without its seed. Fewer than two seeds give no mean.
     """
-    if len(levels) < 2:
-        return []
-    sizes = len(split.train), len(split.test)
-    found = {name: corrected_k_fold(column.to_numpy(dtype=np.float64), *sizes) for name, column in levels.items()}
-    about = {**about, "metric": "ndcg", "k": k, "group": "over splits", "n": len(levels)}
-    return [Record(model=name, value=one.mean, low=one.low, high=one.high, **about) for name, one in found.items()]
+    name, about = about.pop("split"), {**about, "metric": "ndcg", "k": 10}
+    each = [
+        Record(**about, split=f"{name} seed {seed}, test", group="split seeds", model=model, value=value, n=n_users)
+        for seed, row in levels.iterrows()
+        for model, value in row.items()
+    ]
+    if len(over) < 2:
+        return each
+    about |= {"split": f"{name}, {len(over)} seeds, test", "group": "over splits", "n": len(over)}
+    found = {
+        model: corrected_k_fold(column, len(part.train), len(part.test)) for model, column in levels.loc[over].items()
+    }
+    return each + [Record(**about, model=model, value=m.mean, low=m.low, high=m.high) for model, m in found.items()]

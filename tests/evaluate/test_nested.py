@@ -88,13 +88,14 @@ def test_the_test_part_is_read_for_every_model_and_popularity(ratings: Interacti
     assert over_splits([0.4, 0.5, 0.6], cuts[0]).startswith("over 3 splits, with the corrected interval: [")
 
 
-def test_a_mean_over_splits_is_a_record_with_the_corrected_interval(cuts):
-    part = next(iter(cuts.values())) if isinstance(cuts, dict) else cuts[0]
-    about = {"notebook": "62", "dataset": "planted", "protocol": "P2", "split": "3 seeds", "seed": 1}
-    levels = pd.DataFrame({"one": [0.4, 0.5, 0.6], "same": [0.3, 0.3, 0.3]})
-    one, same = split_records(levels, part, **about)
-    assert (one.model, one.n, one.group) == ("one", 3, "over splits")
-    assert one.value == pytest.approx(0.5)
+def test_a_mean_over_splits_is_a_record_with_the_corrected_interval(cuts: list[Split]) -> None:
+    about = {"notebook": "62", "dataset": "planted", "protocol": "P2", "split": "random_items", "seed": 1, "n_users": 9}
+    levels = pd.DataFrame({"one": [0.4, 0.5, 0.6, 0.9], "same": [0.3, 0.3, 0.3, 0.9]}, index=[1, 2, 3, 42])
+    found = split_records(levels, cuts[0], [1, 2, 3], **about)
+    assert len(found) == 10, "two models on four seeds, and two means"
+    one, same = found[-2:]
+    assert (one.model, one.n, one.group, one.split) == ("one", 3, "over splits", "random_items, 3 seeds, test")
+    assert one.value == pytest.approx(0.5), "seed 42 is apart"
     assert one.low < 0.4, "three splits share their training data: the interval is wide"
     assert (same.low, same.high) == pytest.approx((0.3, 0.3))
-    assert split_records(levels.head(1), part, **about) == []
+    assert len(split_records(levels, cuts[0], [1], **about)) == 8

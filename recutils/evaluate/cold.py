@@ -1,7 +1,8 @@
 """Cold items and cold users: nested folds, the lists' values by pair, three kinds of interval. No models (model)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ from scipy import sparse
 from recutils.data.split import Split, cold_items, frozen
 from recutils.evaluate.metrics import by_pair, ndcg
 from recutils.evaluate.statistics import Interval, crossed_interval
-from recutils.rank.top import Scorer, recommend, top_k
+from recutils.model.als import ALS
+from recutils.model.baselines import Popularity, Random
+from recutils.model.cold import TextMap
+from recutils.rank.top import BLOCK, Scorer, top_k
 from recutils.tables import ITEM, USER, Interactions, Problem
 
 KINDS: dict[str, tuple[str, ...]] = {"users": ("users",), "items": ("items",), "both": ("users", "items")}
@@ -30,21 +34,51 @@ class ColdTask:
     truth: sparse.csr_matrix
     items: np.ndarray
     n_strangers: int
+    folded: dict[int, tuple[object, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def lists(self, models: Mapping[str, Scorer], k: int) -> dict[str, np.ndarray]:
         """Ranked lists (n_users, k) of each fitted model, cold items only."""
-        return {name: recommend(model, self.histories, k, candidates=self.items) for name, model in models.items()}
+        return {name: self._ranked(model, k) for name, model in models.items()}
+
+    def only(self, n_users: int) -> "ColdTask":
+        """The same task for at most n_users people, evenly taken in row order."""
+        rows = np.unique(np.linspace(0, len(self.users) - 1, min(n_users, len(self.users))).round().astype(int))
+        return self.with_histories(self.histories[rows], users=self.users[rows], truth=self.truth[rows])
+
+    def with_histories(self, histories: sparse.csr_matrix, **others: np.ndarray | sparse.csr_matrix) -> "ColdTask":
+        """The same task with other histories of the people, such as shortened ones."""
+        return replace(self, histories=histories, folded={}, **others)
+
+    def _ranked(self, model: Scorer, k: int) -> np.ndarray:
+        """What `rank.recommend` gives with these candidates (none of them is in a history), with smaller tables."""
+        starts = range(0, len(self.users), BLOCK)
+        scores = (self._scores(model, slice(first, first + BLOCK)) for first in starts)
+        lists = np.concatenate([top_k(block, None, min(k, len(self.items))) for block in scores])
+        shown = np.full((len(lists), k), -1, dtype=np.int32)
+        shown[:, : lists.shape[1]] = self.items[lists]
+        return shown
+
+    def _scores(self, model: Scorer, block: slice) -> np.ndarray:
+        """Scores (n_block, n_cold). Maps that share their ALS share the people's factors, which are kept in `folded`.
+
+        A history holds warm items only, so that a map of cold items does not change it.
+        """
+        if not isinstance(model, TextMap) or model.trained is None or self.histories[block].nnz == 0:
+            return model.score(self.histories[block])[:, self.items]
+        key = id(model.trained)
+        if key not in self.folded:  # the trained ALS are kept too, so that their id stays theirs
+            self.folded[key] = (model.trained, model.fold_in(self.histories))
+        return self.folded[key][1][block] @ model.item_factors[self.items].T
 
     def mean(self, model: Scorer, k: int) -> float:
         """Mean nDCG@k over the people."""
-        lists = recommend(model, self.histories, k, candidates=self.items)
-        return float(np.nanmean(ndcg(lists, self.truth, k)))
+        return float(np.nanmean(ndcg(self._ranked(model, k), self.truth, k)))
 
     def one_list(self, model: Scorer, k: int) -> np.ndarray:
         """The list of the average person, the same for all (n_users, k): what a model knows without knowing anybody."""
         scores = np.zeros(self.histories.shape[1])
-        for first in range(0, len(self.users), 512):
-            scores += model.score(self.histories[first : first + 512]).sum(axis=0)
+        for first in range(0, len(self.users), BLOCK):
+            scores += model.score(self.histories[first : first + BLOCK]).sum(axis=0)
         best = self.items[top_k(scores[None, self.items], None, k)]
         return np.repeat(best, len(self.users), axis=0)
 
@@ -75,12 +109,12 @@ class NestedFold:
     inner_train: Interactions
     inner_cold: Interactions
 
-    @property
+    @cached_property
     def outer(self) -> ColdTask:
         """The judged task, on items that no choice has seen."""
         return cold_task(self.train, self.cold)
 
-    @property
+    @cached_property
     def inner(self) -> ColdTask:
         """The task that choices are made on: another fold of the rest."""
         return cold_task(self.inner_train, self.inner_cold)
@@ -115,6 +149,27 @@ def pairs(lists: Mapping[str, np.ndarray], task: ColdTask, k: int, *, fold: int 
     first = next(iter(values.values()))
     who = {"fold": fold, USER: task.users[first.user], ITEM: first.item, "weight": first.weight}
     return pd.DataFrame({**who, **{name: table.value.astype(np.float32) for name, table in values.items()}})
+
+
+def judged(
+    interactions: Interactions,
+    models: Mapping[str, TextMap],
+    bases: Callable[[Interactions], Sequence[ALS]],
+    k: int,
+    *,
+    n_judged: int = 5,
+) -> pd.DataFrame:
+    """`pairs` of several text maps with settings as given, with random and the oracle, over the first n_judged folds.
+
+    bases: gives the ALS of a training part, which all maps share. oracle: the fold's items by their true popularity.
+    """
+    tables = []
+    for fold in nested_folds(interactions)[:n_judged]:
+        shared, task = bases(fold.train), fold.outer
+        fitted: dict[str, Scorer] = {name: one.with_bases(shared).fit(fold.train) for name, one in models.items()}
+        fitted |= {"random": Random(seed=fold.number).fit(fold.train), "oracle": Popularity().fit(fold.cold)}
+        tables.append(pairs(task.lists(fitted, k), task, k, fold=fold.number))
+    return pd.concat(tables, ignore_index=True)
 
 
 def crossed(table: pd.DataFrame, values: pd.Series, seed: int, *, kind: str = "both", draws: int = 1000) -> Interval:

@@ -7,7 +7,10 @@ from scipy import sparse
 
 from recutils.evaluate import cold
 from recutils.evaluate.metrics import ndcg
+from recutils.model.als import ALS
 from recutils.model.baselines import Popularity, Random
+from recutils.model.cold import TextMap
+from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 
@@ -56,6 +59,10 @@ def test_strangers_are_counted_and_lists_hold_cold_items_only(events):
     assert task.n_strangers == 1 and gone not in task.users
     shown = task.lists({"random": Random(seed=1).fit(fold.train)}, 5)["random"]
     assert np.isin(shown, task.items).all()
+    model = Popularity().fit(fold.cold)
+    assert np.array_equal(
+        task.lists({"p": model}, 5)["p"], recommend(model, task.histories, 5, candidates=task.items)
+    ), "the short way must rank as rank.recommend does"
 
 
 def test_pairs_give_the_metric_and_folds_their_means(events):
@@ -87,6 +94,18 @@ def test_one_list_is_the_average_persons(events):
     scores = np.arange(30.0)
     shown = fold.outer.one_list(Fixed(scores), 3)
     assert (shown == np.sort(fold.outer.items)[::-1][:3]).all() and len(shown) == len(fold.outer.users)
+
+
+def test_shared_factors_of_people_change_no_list(events):
+    fold = cold.nested_folds(events)[1]
+    vectors, bases = np.random.default_rng(2).normal(size=(30, 4)), [ALS(factors=4, seed=1).fit(fold.train)]
+    shared = [TextMap(strength=s).with_bases(bases).with_vectors(vectors).fit(fold.train) for s in (0.1, 5.0)]
+    lists = fold.outer.lists({"a": shared[0], "b": shared[1]}, 3)
+    for name, model in zip("ab", shared, strict=True):
+        direct = recommend(model, fold.outer.histories, 3, candidates=fold.outer.items)
+        assert (lists[name] == direct).mean() > 0.99
+    table = cold.judged(events, {"a": shared[0]}, lambda train: [ALS(factors=4, seed=1).fit(train)], 3, n_judged=2)
+    assert set(table.fold) == {0, 1} and {"a", "random", "oracle"} <= set(table)
 
 
 def test_shortened_histories_are_nested():

@@ -9,6 +9,7 @@ from scipy import sparse
 from recutils.model.als import ALS, BPR
 from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity, Random, RecentPopularity
+from recutils.model.cold import TextMap, TextMixture
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
@@ -18,7 +19,19 @@ from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
 MODELS = [Random, Popularity, RecentPopularity, Baseline, SVD, NMF, NormalRating]
-MODELS += [ALS, BPR, ItemNeighbours, UserNeighbours, EASE, UserEASE, SAR, ContentProfile, TextToFactors]
+MODELS += [
+    ALS,
+    BPR,
+    ItemNeighbours,
+    UserNeighbours,
+    EASE,
+    UserEASE,
+    SAR,
+    ContentProfile,
+    TextToFactors,
+    TextMap,
+    TextMixture,
+]
 RATING_MODELS = [model for model in MODELS if issubclass(model, RatingModel)]
 each_model = pytest.mark.parametrize("make", MODELS, ids=lambda make: make.name)
 each_rating_model = pytest.mark.parametrize("make", RATING_MODELS, ids=lambda make: make.name)

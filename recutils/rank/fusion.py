@@ -147,7 +147,7 @@ def late(scores: Blocks, shares: Shares, knows: Mapping[str, np.ndarray] | None 
 
 
 def _standardised(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Scores less the row's mean over the known columns, over their deviation; 0 where unknown, and where all are equal."""
+    """Scores less the row's mean over the known columns, over their deviation; 0 where unknown or all equal."""
     found = np.zeros(scores.shape)
     if there.any():
         rest = scores[:, there] - scores[:, there].mean(axis=1, keepdims=True, dtype=np.float64)

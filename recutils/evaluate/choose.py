@@ -1,6 +1,5 @@
 """Which setting of each model suits the data: chosen on the validation part alone. The menu stands in `candidates`."""
 
-import inspect
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -257,7 +256,7 @@ class _Trials:
         return {name: told.format(len(every), self.n_tried[name], every[0]) for name, every in self.faults.items()}
 
     def _try(self, name: str, candidate: Candidate, parameters: dict[str, Any]) -> _Trial:
-        seeded = {"seed": self.seed} if "seed" in inspect.signature(candidate.make).parameters else {}
+        seeded = {"seed": self.seed} if "seed" in candidate.make.arguments() else {}
         start = time.perf_counter()
         model = _built(candidate.make, {**parameters, **seeded}, self.vectors_of(name)).fit(self.train)
         fitted = time.perf_counter()

@@ -79,7 +79,18 @@ class Model(ABC):
 
     def parameters(self) -> dict[str, Any]:
         """The arguments of __init__ by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in self.arguments()}
+
+    @classmethod
+    def arguments(cls) -> tuple[str, ...]:
+        """Names of the arguments of __init__; where it takes the rest (`**rest`) for its parent, the parent's too."""
+        names: list[str] = []
+        for part in [part for part in cls.__mro__[:-1] if "__init__" in vars(part)]:
+            taken = list(inspect.signature(part.__init__).parameters.values())[1:]
+            names += [one.name for one in taken if one.kind is not one.VAR_KEYWORD and one.name not in names]
+            if not any(one.kind is one.VAR_KEYWORD for one in taken):
+                break
+        return tuple(names)
 
     def save(self, folder: Path) -> Path:
         """Write parameters (JSON) and arrays (safetensors) as a folder, whole or not at all; replaces an older one."""

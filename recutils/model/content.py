@@ -1,6 +1,6 @@
 """Models that are given item vectors: a content profile, and text mapped to ALS factors. No encoder, no text here."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -87,18 +87,8 @@ class TextToFactors(ALS, VectorModel):
     weights: np.ndarray  # (d, factors) float32
     intercept: np.ndarray  # (factors,) float32
 
-    def __init__(
-        self,
-        *,
-        reg_text: float = 1.0,
-        factors: int = 64,
-        reg: float = 0.05,
-        alpha: float = 10.0,
-        iterations: int = 15,
-        values: str = "binary",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(factors=factors, reg=reg, alpha=alpha, iterations=iterations, values=values, seed=seed)
+    def __init__(self, *, reg_text: float = 1.0, **als: Any) -> None:
+        super().__init__(**als)
         check_positive(reg_text=reg_text)
         self.reg_text = reg_text
 

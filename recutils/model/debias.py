@@ -4,7 +4,7 @@ Propensity: the chance that an event is seen at all, taken to be a power of the 
 """
 
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -42,19 +42,8 @@ def propensities(counts: np.ndarray, eta: float = 0.5, *, floor: float = 0.05) -
 class _Propensities:
     """What both ways share, put before ALS: the parameters eta and floor."""
 
-    def __init__(
-        self,
-        *,
-        eta: float = 0.5,
-        floor: float = 0.05,
-        factors: int = 64,
-        reg: float = 0.05,
-        alpha: float = 10.0,
-        iterations: int = 15,
-        values: str = "binary",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(factors=factors, reg=reg, alpha=alpha, iterations=iterations, values=values, seed=seed)
+    def __init__(self, *, eta: float = 0.5, floor: float = 0.05, **als: Any) -> None:
+        super().__init__(**als)
         propensities(np.ones(1), eta, floor=floor)
         self.eta, self.floor = eta, floor
 

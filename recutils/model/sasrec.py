@@ -1,7 +1,6 @@
 """SASRec: a transformer reads a history in order; its item table is free or made of text. Its parts: transformer.py."""
 
 import hashlib
-import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -204,11 +203,6 @@ class TextSASRec(SASRec, VectorModel):
             raise Problem(f"text must be 'start' or 'only'; got {text!r}")
         super().__init__(**settings)
         self.text = text
-
-    def parameters(self) -> dict[str, Any]:
-        """The arguments of __init__ by name, those of SASRec included."""
-        names = [name for name in inspect.signature(SASRec).parameters]
-        return {"text": self.text} | {name: getattr(self, name) for name in names}
 
     def _new_network(self) -> Network:
         given = self._given(self.n_items)

@@ -3,6 +3,8 @@
 Vectors come from outside (`with_vectors`); no text and no encoder here, and no choice of weights.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -109,20 +111,8 @@ class SemanticFusion(ALS, SemanticFactors):
 
     semantic_factors: np.ndarray  # (n_items, rank) float32
 
-    def __init__(
-        self,
-        *,
-        weight: float = 0.3,
-        fusion: str = "sum",
-        rank: int = 64,
-        factors: int = 64,
-        reg: float = 0.05,
-        alpha: float = 10.0,
-        iterations: int = 15,
-        values: str = "binary",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(factors=factors, reg=reg, alpha=alpha, iterations=iterations, values=values, seed=seed)
+    def __init__(self, *, weight: float = 0.3, fusion: str = "sum", rank: int = 64, **als: Any) -> None:
+        super().__init__(**als)
         check_positive(rank=rank)
         if not 0 <= weight <= 1 or fusion not in FUSIONS:
             raise Problem(

@@ -15,8 +15,6 @@ from recutils.data.split import Split, random_items
 from recutils.evaluate.candidates import Settings, described, each
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.published import ranked_values
-from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import corrected_k_fold
 from recutils.model.als import ALS
 from recutils.model.baselines import Popularity
 from recutils.model.ease import EASE, UserEASE
@@ -179,34 +177,3 @@ def read(choice: Nested, split: Split, metrics: Sequence[str]) -> dict[str, dict
     """Model -> metric -> values (n_users,) at 10 of the frozen choice, and popularity last, on the test part."""
     models = choice.refit(split.train) | {"popularity": Popularity().fit(split.train)}
     return {name: ranked_values(model, split, metrics) for name, model in models.items()}
-
-
-def over_splits(levels: Sequence[float] | pd.Series, split: Split) -> str:
-    """The interval of a mean over random splits, which share most of their training data, in words."""
-    if len(levels) < 2:
-        return "one split shows no spread: the standard profile runs more."
-    whole = corrected_k_fold(np.asarray(levels, dtype=np.float64), len(split.train), len(split.test))
-    return f"over {len(levels)} splits, with the corrected interval: [{whole.low:.4f}, {whole.high:.4f}]."
-
-
-def split_records(
-    levels: pd.DataFrame, part: Split, over: Sequence[int], *, n_users: int, **about: Any
-) -> list[Record]:
-    """nDCG@10 of each model on every split seed, and its mean over the seeds `over` with the corrected interval.
-
-    levels: rows are split seeds, columns models. part: one of the splits, for its sizes. about: the records' other
-    fields; `split` is the split's name without its seed. Fewer than two seeds give no mean.
-    """
-    name, about = about.pop("split"), {**about, "metric": "ndcg", "k": 10}
-    each = [
-        Record(**about, split=f"{name} seed {seed}, test", group="split seeds", model=model, value=value, n=n_users)
-        for seed, row in levels.iterrows()
-        for model, value in row.items()
-    ]
-    if len(over) < 2:
-        return each
-    about |= {"split": f"{name}, {len(over)} seeds, test", "group": "over splits", "n": len(over)}
-    found = {
-        model: corrected_k_fold(column, len(part.train), len(part.test)) for model, column in levels.loc[over].items()
-    }
-    return each + [Record(**about, model=model, value=m.mean, low=m.low, high=m.high) for model, m in found.items()]

@@ -154,12 +154,6 @@ class KnownUsers:
         return np.stack([self.model.predict(np.full(len(items), user), items) for user in users])
 
 
-def top_ten(model: Scorer, split: Split) -> dict[str, float]:
-    """P2's four metrics: means over all users with test ratings, top 10 of all items the user has not trained on."""
-    values = ranked_values(model, split, TOP_TEN)
-    return {metric: float(np.mean(values[metric])) for metric in TOP_TEN}
-
-
 def top_ten_table(values: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
     """P2's rows that were rerun, published (or kept) above ours. values: model -> metric -> per-user values (n,)."""
     both = [

@@ -24,7 +24,6 @@ from recutils.tables import Problem
 
 LEAST = 10  # people; below it a bootstrap interval is too short to be trusted, so that no verdict is given
 FOUND = "events_found"  # the metric of item groups: the share of their events in the truth that the lists hold
-VERDICTS = ("better", "worse", "open", "too few", "nobody")
 _UNNAMED = dict.fromkeys(("notebook", "dataset", "protocol", "split"), "unnamed")
 
 

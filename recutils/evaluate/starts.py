@@ -51,9 +51,14 @@ def verdict(record: Record, *, level: float = 0.05) -> str:
     """A tested difference in words, from its sign and its corrected p. Raises Problem where nothing was tested."""
     if record.delta is None or record.p_holm is None:
         raise Problem(f"{record.model}/{record.metric} was not tested against anything; name it in the family.")
-    if record.p_holm >= level:
+    return in_words(record.delta, record.p_holm, level=level)
+
+
+def in_words(delta: float, p: float, *, level: float = 0.05) -> str:
+    """A difference in words, from its sign and its corrected p."""
+    if p >= level:
         return "not clearly different from"
-    return "clearly lower than" if record.delta < 0 else "clearly higher than"
+    return "clearly lower than" if delta < 0 else "clearly higher than"
 
 
 def sentence(record: Record) -> str:

@@ -14,7 +14,7 @@ from recutils.data.split import Split
 from recutils.evaluate.candidates import Settings, described, each
 from recutils.evaluate.published import ranked_values
 from recutils.model.als import ALS
-from recutils.model.ease import EASE, UserEASE
+from recutils.model.ease import EASE
 from recutils.rank.blend import Blend
 from recutils.rank.top import Scorer
 from recutils.tables import Interactions, Problem
@@ -23,25 +23,10 @@ Menu = Mapping[str, tuple[Callable[..., Any], Settings]]
 BLEND = "blend"
 
 
-def _roots(*regs: float, balance: Sequence[float] = (0.0, 0.5)) -> Settings:
-    """EASE on the square roots of the ratings."""
-    return each(values=["value"], power=[0.5], balance=balance, reg=regs)
-
-
-# Regs around the best of a coarse search on validation cuts of P2's training part; its test part was not read for them.
-TOP_TEN_MENU: Menu = {
-    "ease": (EASE, each(values=["binary"], reg=[300.0, 500.0]) + _roots(1000.0, 1750.0)),
-    "user ease": (UserEASE, each(values=["binary"], reg=[500.0, 800.0]) + _roots(1750.0, 2500.0)),
-    "als": (
-        ALS,
-        each(factors=[64], values=["value"], alpha=[2.0, 3.0], reg=[50.0, 60.0])
-        + each(factors=[64], values=["binary"], alpha=[5.0, 10.0], reg=[40.0, 60.0]),
-    ),
-}
-TOP_TEN_SHARES = ((1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (0, 1, 2), (1, 0, 2), (1, 1, 2), (1, 1, 4))
-# The same for P4, where items are more than half as many as users: the item side is the cheaper one.
+# Regs around the best of a coarse search on P4's valid part. EASE works on the roots of the ratings, and on the item
+# side, which is the cheaper one here.
 FULL_RANKING_MENU: Menu = {
-    "ease": (EASE, _roots(2000.0, 1000.0, balance=(0.5,))),
+    "ease": (EASE, each(values=["value"], power=[0.5], balance=[0.5], reg=[2000.0, 1000.0])),
     "als": (ALS, each(factors=[64], values=["value"], alpha=[1.0], reg=[50.0, 30.0])),
 }
 FULL_RANKING_SHARES = ((2, 1), (1, 1))

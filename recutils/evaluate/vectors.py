@@ -40,10 +40,6 @@ class Behaviour:
         """Mean nDCG@k over the people."""
         return float(np.nanmean(ndcg(self.lists(vectors, reg, k), self.task.truth, k)))
 
-    def profile_lists(self, users: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
-        """Ranked lists (n_users, k) of cold items by the dot product of people's vectors and theirs, no map between."""
-        return self._named(top_k(users @ vectors[self.task.items].T, None, k))
-
     def _named(self, places: np.ndarray) -> np.ndarray:
         return np.where(places >= 0, self.task.items[places], -1)
 

@@ -41,7 +41,7 @@ def standardised(scores: np.ndarray) -> np.ndarray:
     """
     rest = scores - scores.mean(axis=1, keepdims=True)
     spread = scores.std(axis=1, keepdims=True)
-    return np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 0).astype(np.float32)
+    return np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 1e-9).astype(np.float32)
 
 
 @dataclass(frozen=True)

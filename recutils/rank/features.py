@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recutils.rank.blend import standardised
 from recutils.tables import Dataset, Interactions, Problem
 
 GROUPS = ("cf", "text", "popularity", "context", "traits")
@@ -70,16 +71,6 @@ def _centred(vectors: np.ndarray, n_items: int) -> np.ndarray | None:
     return np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 1e-9)
 
 
-def in_list(values: np.ndarray) -> np.ndarray:
-    """Values (n_users, n) less their row's mean, over their row's deviation; float32, 0 where all are equal.
-
-    So that a score means the same whether its model has learnt from few events or from many.
-    """
-    rest = values - values.mean(axis=1, keepdims=True)
-    spread = rest.std(axis=1, keepdims=True)
-    return np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 1e-9).astype(np.float32)
-
-
 def columns(train: Interactions, side: Side, items: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     """Group, name and values (n_users, n) float32 of each feature that needs no fitted model.
 
@@ -109,7 +100,7 @@ def _context(train: Interactions, side: Side, items: np.ndarray) -> Iterator[Col
     known, lengths = train.matrix("binary"), np.sqrt(_counts(train.item, train.n_items) + 5)
     for fade in NEAR:
         ties = near_in_time(train, seconds, fade) / np.outer(lengths, lengths).astype(np.float32)
-        yield f"met within {fade:g} s", in_list(_picked(known @ ties, items))
+        yield f"met within {fade:g} s", standardised(_picked(known @ ties, items))
     days = ((seconds - seconds.min()) // DAY).astype(np.int64)
     for width in KERNEL_DAYS:
         yield f"in vogue, {width:g} days", _vogue(train, days, width, items)
@@ -167,7 +158,7 @@ def _text(train: Interactions, side: Side, items: np.ndarray) -> Iterator[Column
         weights["recent"] = 2.0 ** ((seconds - last[user]) / (RECENT_DAYS * DAY))
     for name, weight in weights.items():
         table = sparse.csr_matrix((weight.astype(np.float32), (user, train.item)), shape=(train.n_users, train.n_items))
-        yield f"cosine, {name}", in_list(_picked(table @ side.similar, items))
+        yield f"cosine, {name}", standardised(_picked(table @ side.similar, items))
     best, three = _nearest(train.matrix("binary"), side.similar, items)
     yield "cosine, best", best
     yield "cosine, three best", three
@@ -197,7 +188,7 @@ def _traits(train: Interactions, side: Side, items: np.ndarray) -> Iterator[Colu
         yield "year", year[items]
         yield "years from own mean", np.log1p(np.abs(year[items] - own[:, None]))
     if side.items is not None and "genres" in side.items:
-        yield "genre match", in_list(_genre_match(train, side.items["genres"], items))
+        yield "genre match", standardised(_genre_match(train, side.items["genres"], items))
 
 
 def _user_groups(train: Interactions, users: pd.DataFrame, items: np.ndarray) -> Iterator[Column]:

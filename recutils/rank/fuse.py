@@ -1,12 +1,10 @@
 """Fusing rankings without learning, and pooling candidates of several sources. Weighted scores live in `blend`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from recutils.rank.top import Scorer
 from recutils.tables import Problem
 
 CONSTANT = 60.0  # Cormack, Clarke & Buettcher 2009: their k
@@ -56,23 +54,6 @@ def pooled(lists: Mapping[str, np.ndarray], handicaps: Mapping[str, float], n: i
         offer = handicaps[name] * np.arange(1, items.shape[1] + 1, dtype=np.float64)
         offers[rows, items] = np.minimum(offers[rows, items], offer)
     return np.sort(np.argsort(offers[:, :-1], axis=1, kind="stable")[:, :n], axis=1)
-
-
-@dataclass(frozen=True, eq=False)
-class ReciprocalRank:
-    """Several fitted models as one by reciprocal-rank fusion; only the order within each model counts.
-
-    models: name -> fitted model. Seen items (the history's) are left out of the places.
-    """
-
-    models: Mapping[str, Scorer]
-    constant: float = CONSTANT
-
-    def score(self, histories: sparse.csr_matrix) -> np.ndarray:
-        """Scores (n_histories, n_items) float32, higher is better."""
-        seen = stored(histories)
-        ranks = {name: places(model.score(histories), seen) for name, model in self.models.items()}
-        return reciprocal_rank(ranks, self.constant)
 
 
 def stored(histories: sparse.csr_matrix) -> np.ndarray:

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from recutils.model.base import known_rows, row_keys
-from recutils.rank.features import Side, columns, in_list
+from recutils.rank.blend import standardised
+from recutils.rank.features import Side, columns
 from recutils.rank.fuse import places, reciprocal_rank, stored
 from recutils.rank.ranker import Ranker, Table
 from recutils.rank.sources import BLEND, SHARES, Scores, blended, collaborative, first_stage
@@ -59,7 +60,7 @@ def table(scores: Scores, train: Interactions, side: Side, n: int, labels: Inter
     """The candidates of one training part with all their features; labels: the held-out events."""
     items = scores.candidates(n)
     made = [
-        ("text" if name in scores.text else "cf", name, in_list(np.take_along_axis(dense, items, axis=1)))
+        ("text" if name in scores.text else "cf", name, standardised(np.take_along_axis(dense, items, axis=1)))
         for name, dense in scores.dense.items()
         if name not in ("popularity", "text profile")  # they have features of their own
     ]
@@ -141,7 +142,7 @@ class Hybrid(ForUsers):
     name = "hybrid"
 
     def __init__(self, base: Study, ranker: Ranker) -> None:
-        scores = in_list(base.scores.dense[BLEND]) - BELOW
+        scores = standardised(base.scores.dense[BLEND]) - BELOW
         np.put_along_axis(scores, base.final.items, ranker.score(base.final), axis=1)
         super().__init__(scores, base.keys)
         self.base, self.ranker = base, ranker

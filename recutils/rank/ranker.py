@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from recutils.rank.features import GROUPS, in_list
+from recutils.rank.blend import standardised
+from recutils.rank.features import GROUPS
 from recutils.tables import Problem
 
 OBJECTIVES = ("rank_xendcg", "lambdarank")
@@ -102,7 +103,8 @@ class Ranker:
         values = asked.of(self.groups)
         linear = _filled(values, self.fitted["centre"], self.fitted["spread"]) @ self.fitted["weights"]
         flat = self.fitted["trees"].predict(values.reshape(-1, values.shape[2]), num_threads=1)
-        return {"linear": in_list(linear), "trees": in_list(flat.reshape(linear.shape)), "blend": in_list(asked.blend)}
+        said = {"linear": linear, "trees": flat.reshape(linear.shape), "blend": asked.blend}
+        return {name: standardised(scores) for name, scores in said.items()}
 
     def score(self, asked: Table) -> np.ndarray:
         """Scores (n_users, n) float32 of the candidates, higher is better."""

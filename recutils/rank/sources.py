@@ -13,7 +13,8 @@ from recutils.model.ease import EASE, UserEASE
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.sar import SAR
 from recutils.model.text_ease import TextEASE
-from recutils.rank.features import Side, in_list
+from recutils.rank.blend import standardised
+from recutils.rank.features import Side
 from recutils.rank.fuse import pooled
 from recutils.rank.top import top_k
 from recutils.tables import Interactions
@@ -88,4 +89,4 @@ def first_stage(train: Interactions, side: Side, only: Collection[str] = ()) -> 
 
 def blended(dense: Mapping[str, np.ndarray], shares: Mapping[str, float] = SHARES) -> np.ndarray:
     """The weighted sum of sources, each standardised within the user: what a ranker has to beat."""
-    return sum(np.float32(share) * in_list(dense[name]) for name, share in shares.items())
+    return sum(np.float32(share) * standardised(dense[name]) for name, share in shares.items())

@@ -1,7 +1,6 @@
 """Choosing on inner cuts: the best is taken, parts do not overlap, a second run is the same."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from recutils.data.split import Split
@@ -13,9 +12,7 @@ from recutils.evaluate.nested import (
     fitting,
     inner_cuts,
     nested,
-    over_splits,
     read,
-    split_records,
 )
 from recutils.model.baselines import Random
 from recutils.model.ease import EASE
@@ -84,18 +81,3 @@ def test_the_test_part_is_read_for_every_model_and_popularity(ratings: Interacti
     found = read(nested(MENU, cuts, seed=0), cuts[0], ["ndcg"])
     assert list(found) == ["ease", "random", BLEND, LEARNED, "popularity"]
     assert {len(one["ndcg"]) for one in found.values()} == {len(np.unique(cuts[0].test.user))}
-    assert "one split shows no spread" in over_splits([0.5], cuts[0])
-    assert over_splits([0.4, 0.5, 0.6], cuts[0]).startswith("over 3 splits, with the corrected interval: [")
-
-
-def test_a_mean_over_splits_is_a_record_with_the_corrected_interval(cuts: list[Split]) -> None:
-    about = {"notebook": "62", "dataset": "planted", "protocol": "P2", "split": "random_items", "seed": 1, "n_users": 9}
-    levels = pd.DataFrame({"one": [0.4, 0.5, 0.6, 0.9], "same": [0.3, 0.3, 0.3, 0.9]}, index=[1, 2, 3, 42])
-    found = split_records(levels, cuts[0], [1, 2, 3], **about)
-    assert len(found) == 10, "two models on four seeds, and two means"
-    one, same = found[-2:]
-    assert (one.model, one.n, one.group, one.split) == ("one", 3, "over splits", "random_items, 3 seeds, test")
-    assert one.value == pytest.approx(0.5), "seed 42 is apart"
-    assert one.low < 0.4, "three splits share their training data: the interval is wide"
-    assert (same.low, same.high) == pytest.approx((0.3, 0.3))
-    assert len(split_records(levels, cuts[0], [1], **about)) == 8

@@ -41,15 +41,6 @@ def test_the_penalty_is_chosen_on_the_inner_items_only(bench):
     assert bench.chosen(changed, [0.1, 1000.0])[0] == before[0], "the judged items' vectors moved the choice"
 
 
-def test_people_without_a_map(bench):
-    one = bench.outer[0]
-    items = np.eye(30, dtype=np.float32)
-    wanted = int(one.task.items[2])
-    users = np.tile(items[wanted], (len(one.task.users), 1))
-    lists = one.profile_lists(users, items, 2)
-    assert (lists[:, 0] == wanted).all() and (lists[:, 1] == one.task.items[0]).all(), "ties by ascending row"
-
-
 def test_misuse_is_named(bench):
     with pytest.raises(Problem, match="at least one fold"):
         cold_bench([], 3, factors=4, alpha=1.0, seed=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.rank.features import GROUPS, columns, in_list, near_in_time, side_of
+from recutils.rank.features import GROUPS, columns, near_in_time, side_of
 from recutils.tables import Dataset, Interactions, Problem
 
 
@@ -29,11 +29,6 @@ def with_fields(dataset: Dataset) -> Dataset:
     users = dataset.users.assign(age=30, gender="F", occupation="writer")
     items = dataset.items.assign(year=1990.0, genres="Drama, War")
     return replace(dataset, users=users, items=items)
-
-
-def test_lists_are_standardised_and_flat_ones_say_nothing() -> None:
-    found = in_list(np.array([[1.0, 3.0], [2.0, 2.0]]))
-    assert found.tolist() == [[-1.0, 1.0], [0.0, 0.0]] and found.dtype == np.float32
 
 
 def test_near_in_time_ties_what_one_person_met_within_minutes() -> None:

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recutils.evaluate.cold import ColdTask
-from recutils.evaluate.metrics import ndcg
-from recutils.model.als import ALS
-from recutils.model.content import ridge
+from recutils.evaluate.vectors import Behaviour
 from recutils.rank import fuse, fusion
-from recutils.rank.top import top_k
-from recutils.tables import Interactions, Problem
+from recutils.tables import Problem
 
 HOW, REG, NDCG = "how", "reg", "ndcg"
 WAYS = ("early", "late")
@@ -32,31 +28,12 @@ class Setting:
     reg: float
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """What all maps of one training part share: its task on cold items, and the factors of an ALS.
-
-    rated: (n_items,) bool, items with training events. own: their factors (n_rated, f). people: the judged people's
-    factors (n_users, f).
-    """
-
-    task: ColdTask
-    rated: np.ndarray
-    own: np.ndarray
-    people: np.ndarray
-
-    def mapped(self, vectors: np.ndarray, reg: float) -> np.ndarray:
-        """Scores (n_users, n_cold) of a ridge map from vectors (n_items, d) to factors, learnt on the rated items."""
-        weights, level = ridge(vectors[self.rated], self.own, reg)
-        return self._scores(vectors, weights, level)
+class Stage(Behaviour):
+    """What all fusions of one training part share: its task on cold items, and the factors of an ALS."""
 
     def mapped_for_gaps(self, vectors: np.ndarray, reg: float, widths: Sequence[int], missing: float) -> np.ndarray:
         """As `mapped`, with the map that expects each source to be missing at times (`fusion.ridge_for_gaps`)."""
-        weights, level = fusion.ridge_for_gaps(vectors[self.rated], self.own, reg, widths, missing)
-        return self._scores(vectors, weights, level)
-
-    def _scores(self, vectors: np.ndarray, weights: np.ndarray, level: np.ndarray) -> np.ndarray:
-        return self.people @ (vectors[self.task.items] @ weights + level).T
+        return self.expected(vectors, *fusion.ridge_for_gaps(vectors[self.rated], self.own, reg, widths, missing))
 
     def scores(self, blocks: fusion.Blocks, setting: Setting, gaps: Gaps | None = None) -> np.ndarray:
         """Scores (n_users, n_cold) of a setting; in late fusion a source is silent where it has a gap or a zero row.
@@ -87,22 +64,7 @@ class Stage:
 
     def lists(self, scores: fusion.Blocks, k: int) -> dict[str, np.ndarray]:
         """Ranked cold items (n_users, k) of each table of scores; -1 where there are fewer than k."""
-        n = min(k, len(self.task.items))
-        found = {name: np.full((len(one), k), -1, dtype=np.int32) for name, one in scores.items()}
-        for name, one in scores.items():
-            found[name][:, :n] = self.task.items[top_k(one, None, n)]
-        return found
-
-    def mean(self, scores: np.ndarray, k: int) -> float:
-        """Mean nDCG@k over the people."""
-        return float(np.nanmean(ndcg(self.lists({"": scores}, k)[""], self.task.truth, k)))
-
-
-def staged(train: Interactions, task: ColdTask, als: ALS) -> Stage:
-    """The stage of one training part; als: fitted on it here."""
-    fitted = als.fit(train)
-    rated = np.bincount(train.item, minlength=train.n_items) > 0
-    return Stage(task, rated, fitted.item_factors[rated], fitted.fold_in(task.histories))
+        return {name: self.listed(one, k) for name, one in scores.items()}
 
 
 def tried(
@@ -115,7 +77,7 @@ def tried(
         for shares in menu:
             early, late = Setting("early", shares, reg), Setting("late", shares, reg)
             tables = {"early": stage.scores(blocks, early), "late": stage.joined(alone, blocks, late)}
-            rows += [{HOW: how, REG: reg, **shares, NDCG: stage.mean(table, k)} for how, table in tables.items()]
+            rows += [{HOW: how, REG: reg, **shares, NDCG: stage.worth(table, k)} for how, table in tables.items()]
     return pd.DataFrame(rows)
 
 

@@ -5,6 +5,7 @@ One ALS for each training part; a kind of vectors then costs a ridge regression 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -20,28 +21,42 @@ from recutils.tables import Interactions, Problem
 
 @dataclass(frozen=True, eq=False)
 class Behaviour:
-    """ALS fitted on one warm part. users (n_users, factors) of the task's people, factors (n_items, factors) of items.
+    """ALS fitted on one warm part, and the task on cold items that its maps are asked about.
 
-    warm: rows of the items with training events (n_warm,), on which a map from vectors to factors is learnt.
+    rated: (n_items,) bool, items with training events. own: their factors (n_rated, f). people: the judged people's
+    factors (n_users, f).
     """
 
     task: ColdTask
-    users: np.ndarray
-    factors: np.ndarray
-    warm: np.ndarray
+    rated: np.ndarray
+    own: np.ndarray
+    people: np.ndarray
 
-    def lists(self, vectors: Vectors, reg: float, k: int) -> np.ndarray:
-        """Ranked lists (n_users, k) of cold items, whose factors are what a ridge map expects of their vectors."""
-        weights, level = ridge(vectors[self.warm], self.factors[self.warm], reg)
-        expected = vectors[self.task.items] @ weights + level
-        return self._named(top_k(self.users @ expected.T, None, k))
+    @classmethod
+    def of(cls, train: Interactions, task: ColdTask, als: ALS) -> Self:
+        """The behaviour of one training part; als is fitted on it here."""
+        fitted = als.fit(train)
+        rated = np.bincount(train.item, minlength=train.n_items) > 0
+        return cls(task, rated, fitted.item_factors[rated], fitted.fold_in(task.histories))
 
-    def mean(self, vectors: Vectors, reg: float, k: int) -> float:
-        """Mean nDCG@k over the people."""
-        return float(np.nanmean(ndcg(self.lists(vectors, reg, k), self.task.truth, k)))
+    def mapped(self, vectors: Vectors, reg: float) -> np.ndarray:
+        """Scores (n_users, n_cold) of a ridge map from vectors (n_items, d) to factors, learnt on the rated items."""
+        return self.expected(vectors, *ridge(vectors[self.rated], self.own, reg))
 
-    def _named(self, places: np.ndarray) -> np.ndarray:
-        return np.where(places >= 0, self.task.items[places], -1)
+    def expected(self, vectors: Vectors, weights: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Scores (n_users, n_cold) of a map given by its weights (d, f) and level (f,)."""
+        return self.people @ (vectors[self.task.items] @ weights + level).T
+
+    def listed(self, scores: np.ndarray, k: int) -> np.ndarray:
+        """Ranked lists (n_users, k) of cold items from scores (n_users, n_cold); -1 where there are fewer than k."""
+        n = min(k, len(self.task.items))
+        lists = np.full((len(scores), k), -1, dtype=np.int32)
+        lists[:, :n] = self.task.items[top_k(scores, None, n)]
+        return lists
+
+    def worth(self, scores: np.ndarray, k: int) -> float:
+        """Mean nDCG@k over the people of the lists that scores (n_users, n_cold) make."""
+        return float(np.nanmean(ndcg(self.listed(scores, k), self.task.truth, k)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +72,17 @@ class ColdBench:
         """The penalty of each fold, best on its inner task; of equal ones the first."""
         if not len(regs):
             raise Problem("regs must name at least one penalty of the map")
-        values = [[one.mean(vectors, reg, self.k) for reg in regs] for one in self.inner]
+        values = [[one.worth(one.mapped(vectors, reg), self.k) for reg in regs] for one in self.inner]
         return [regs[int(np.argmax(row))] for row in values]
 
     def lists(self, vectors: Vectors, regs: Sequence[float]) -> list[np.ndarray]:
         """Lists of each fold's judged task, every fold with the penalty chosen for these vectors."""
-        chosen = self.chosen(vectors, regs)
-        return [one.lists(vectors, reg, self.k) for one, reg in zip(self.outer, chosen, strict=True)]
+        return self.lists_with(vectors, self.chosen(vectors, regs))
+
+    def lists_with(self, vectors: Vectors, chosen: Sequence[float]) -> list[np.ndarray]:
+        """Lists of each fold's judged task, with one penalty for each fold."""
+        judged = zip(self.outer, chosen, strict=True)
+        return [one.listed(one.mapped(vectors, reg), self.k) for one, reg in judged]
 
     def yardsticks(self, seed: int) -> dict[str, list[np.ndarray]]:
         """Lists of "random" and of "oracle", the fold's items by their true popularity, which no model may know."""
@@ -85,11 +104,6 @@ def cold_bench(folds: Sequence[NestedFold], k: int, *, factors: int, alpha: floa
     if not folds:
         raise Problem("at least one fold is needed; see cold.nested_folds")
     options = {"factors": factors, "alpha": alpha}
-    inner = [_behaviour(f.inner, f.inner_train, ALS(**options, seed=seed + 100 + f.number)) for f in folds]
-    outer = [_behaviour(f.outer, f.train, ALS(**options, seed=seed + f.number)) for f in folds]
+    inner = [Behaviour.of(f.inner_train, f.inner, ALS(**options, seed=seed + 100 + f.number)) for f in folds]
+    outer = [Behaviour.of(f.train, f.outer, ALS(**options, seed=seed + f.number)) for f in folds]
     return ColdBench(tuple(folds), tuple(inner), tuple(outer), k)
-
-
-def _behaviour(task: ColdTask, train: Interactions, model: ALS) -> Behaviour:
-    model.fit(train)
-    return Behaviour(task, model.fold_in(task.histories), model.item_factors, np.unique(train.item))

@@ -53,7 +53,7 @@ def test_tried_values_are_those_of_the_settings(planted, table):
     stage, blocks = planted
     for how in fused.WAYS:
         setting = fused.best(table, how)
-        assert stage.mean(stage.scores(blocks, setting), K) == pytest.approx(table[table.how == how].ndcg.max())
+        assert stage.worth(stage.scores(blocks, setting), K) == pytest.approx(table[table.how == how].ndcg.max())
 
 
 def test_a_silent_source_leaves_the_others_alone(planted):
@@ -72,7 +72,7 @@ def test_answers_to_a_gap(planted):
     gone = {"half": ~stage.rated}
     found = fused.answers(stage, blocks, settings, gone, missing=0.3)
     assert tuple(found) == fused.ANSWERS
-    values = {name: stage.mean(scores, K) for name, scores in found.items()}
+    values = {name: stage.worth(scores, K) for name, scores in found.items()}
     assert values["ridge"] > 0.95 > values["mean"], "taste tells all of half, so that nothing is lost"
     whole = fused.answers(stage, blocks, settings, {}, missing=0.0)
     full = stage.scores(blocks, settings["early"])
@@ -102,7 +102,7 @@ def test_short_lists_are_padded_and_ranks_fused(planted):
     scores = {name: stage.mapped(block, 0.1) for name, block in blocks.items()}
     lists = stage.lists({"by ranks": stage.by_ranks(scores)}, COLD + 3)["by ranks"]
     assert (lists[:, COLD:] == -1).all() and (np.sort(lists[:, :COLD]) == stage.task.items).all()
-    assert stage.mean(stage.by_ranks({"one": scores["taste"]}), K) == stage.mean(scores["taste"], K)
+    assert stage.worth(stage.by_ranks({"one": scores["taste"]}), K) == stage.worth(scores["taste"], K)
 
 
 def test_a_stage_is_made_of_one_training_part():
@@ -111,6 +111,6 @@ def test_a_stage_is_made_of_one_training_part():
     train = Interactions(pd.DataFrame(rows, columns=["user", "item", "value"]), 20, 15)
     histories = train.matrix()
     task = ColdTask(np.arange(20), histories, histories, np.arange(12, 15), 0)
-    stage = fused.staged(train, task, ALS(factors=3, seed=1))
+    stage = fused.Stage.of(train, task, ALS(factors=3, seed=1))
     assert stage.rated.sum() == 12 == len(stage.own) and not stage.rated[12:].any()
     assert stage.people.shape == (20, 3)

@@ -20,7 +20,7 @@ def test_lists_are_those_of_the_model(bench):
     fold = bench.folds[1]
     model = TextToFactors(factors=4, alpha=1.0, reg_text=2.0, seed=1).with_vectors(vectors).fit(fold.train)
     expected = fold.outer.lists({"map": model}, 3)["map"]
-    np.testing.assert_array_equal(bench.outer[1].lists(vectors, 2.0, 3), expected)
+    np.testing.assert_array_equal(bench.lists_with(vectors, [2.0] * 3)[1], expected)
 
 
 def test_vectors_that_tell_the_taste_reach_the_top_and_noise_does_not(bench):

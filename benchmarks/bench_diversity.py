@@ -32,10 +32,8 @@ def main() -> None:
     rules |= {"pure diversification": lambda given, table, trade, k: widest(given, table, k)}
     for name, rule in rules.items():
         block = milliseconds(lambda rule=rule: rule(given, table, 0.5, K), n_users)
-        alone = [
-            milliseconds(lambda rule=rule, one=given.only(slice(user, user + 1)): rule(one, table, 0.5, K), 1)
-            for user in range(min(ALONE, n_users))
-        ]
+        people = [given.only(slice(user, user + 1)) for user in range(min(ALONE, n_users))]
+        alone = [milliseconds(lambda rule=rule, one=one: rule(one, table, 0.5, K), 1) for one in people]
         ends = f"p50 {np.median(alone):.2f}, p95 {np.quantile(alone, 0.95):.2f}, max {max(alone):.2f} ms"
         print(f"{name:22s} {n_users:,} users in blocks: {block:.3f} ms a user; one user alone: {ends}")
 

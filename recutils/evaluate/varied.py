@@ -1,9 +1,10 @@
 """What variety costs: how far lists may be spread for a given loss of nDCG, chosen on one half of the people and judged
 on the other. The re-rankers come from rank; distances are judged by tables that they need not have seen.
+The set of rules that is compared lives in rerankers.py.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,8 +26,8 @@ from recutils.tables import Dataset, Problem
 
 LOSS = 0.02  # of nDCG, relative: what a setting may cost on the half that chooses
 BOUND = 0.03  # what the upper 95 % bound of the loss may reach on the half that judges
-STEPS = 9  # how often the range of the trade-off is halved
-ODDS = (1e-3, 1e3)  # that range: trade / (1 - trade)
+STEPS = 8  # how often the range of the trade-off is halved
+ODDS = (3e-3, 3e2)  # that range: trade / (1 - trade)
 Rerank = Callable[[np.ndarray, float], np.ndarray]  # user rows (n,), trade in 0..1 -> lists (n, k)
 
 
@@ -74,6 +75,16 @@ class World:
             raise Problem(f"candidates, truth and halves need one row per user; got {len(self.given)} candidates rows")
         if not 0 < self.half.sum() < len(self.half):
             raise Problem("both halves need people: one chooses, the other judges. Use a larger sample.")
+
+    def only(self, users: np.ndarray) -> "World":
+        """The same for some of the people: rows. Their headroom is their own."""
+        rules = replace(
+            self.rules,
+            users=self.rules.users[users],
+            histories=self.rules.histories[users],
+            truth=self.rules.truth[users],
+        )
+        return replace(self, given=self.given.only(users), rules=rules, half=self.half[users])
 
     @property
     def k(self) -> int:

@@ -155,7 +155,8 @@ def _check_variance(left: np.ndarray) -> None:
 def widest(given: Candidates, similarity: np.ndarray, k: int, *, rounds: int = 30) -> np.ndarray:
     """Pure diversification: lists (n_users, k) of large mean pair distance, whatever the relevance.
 
-    `spread` with trade 1, then the best single exchange again and again, as long as one helps; at most `rounds`.
+    `spread` with trade 1, then the best single exchange again and again, as long as one helps; at most `rounds`. Ends
+    where no single exchange helps, which may be a little below the best list there is.
     """
     lists = spread(given, similarity, 1.0, k)
     better = [exchanged(given.only(users), similarity, lists[users], rounds=rounds) for users in blocks(len(given))]
@@ -170,7 +171,7 @@ def exchanged(given: Candidates, similarity: np.ndarray, lists: np.ndarray, *, r
     given = _padded(given, lists.shape[1])
     places = _places(given, lists)
     active = np.flatnonzero((places >= 0).all(axis=1))
-    for _ in range(rounds):
+    for _ in range(rounds if len(active) else 0):
         gain = _exchange_gain(given.only(active), similarity, places[active])
         best = gain.reshape(len(active), -1).argmax(axis=1)
         helps = gain.reshape(len(active), -1)[np.arange(len(active)), best] > 1e-5

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from recutils.data import graph as graphs
@@ -39,10 +38,10 @@ class Likeness:
 
 def likeness(vectors: Vectors) -> Likeness:
     """Cosines of all pairs of rows. vectors: (n_items, d), dense or csr, finite; a zero row means nothing is known."""
+    entries = vectors.data if sparse.issparse(vectors) else vectors
+    if vectors.ndim != 2 or not np.isfinite(entries).all():
+        raise Problem(f"vectors must be finite numbers of shape (n_items, d); got shape {vectors.shape}")
     unit = unit_rows(vectors)
-    entries = unit.data if sparse.issparse(unit) else unit
-    if unit.ndim != 2 or not np.isfinite(entries).all():
-        raise Problem(f"vectors must be finite numbers of shape (n_items, d); got shape {unit.shape}")
     table = unit @ unit.T
     table = np.asarray(table.toarray() if sparse.issparse(table) else table, np.float32)
     known = np.diag(table) > 0.5
@@ -64,7 +63,7 @@ def mixed(tables: Mapping[str, Likeness], items: np.ndarray, *, seed: int = 0) -
     """
     if not tables:
         raise Problem("there is no table to mix; hand over at least one, name -> Likeness")
-    first, second = _pairs(items, seed)
+    first, second = pairs(items, seed)
     spreads = {name: float(one.table[first, second].std()) if len(first) else 0.0 for name, one in tables.items()}
     weights = {name: 1 / spread if spread > 1e-6 else 0.0 for name, spread in spreads.items()}
     if sum(weights.values()) == 0:
@@ -73,8 +72,8 @@ def mixed(tables: Mapping[str, Likeness], items: np.ndarray, *, seed: int = 0) -
     return sum(np.float32(weights[name] / total) * one.table for name, one in tables.items())
 
 
-def _pairs(items: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Items of PAIRS random pairs of different candidates of one user each."""
+def pairs(items: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items (first, second) of random pairs of candidates, both of one person: PAIRS of them, less those with a -1."""
     rng, (n_users, n) = np.random.default_rng([seed, 51]), items.shape
     if n_users == 0 or n < 2:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -120,7 +119,9 @@ def views(dataset: Dataset, train: Interactions, text: np.ndarray, *, seed: int 
     found: dict[str, Vectors] = {"text": text, "behaviour": train.matrix("binary").T.tocsr()}
     notes = []
     if "genres" in dataset.items:
-        name, groups = "genre", dataset.items["genres"].fillna("").str.get_dummies(sep=", ").to_numpy(np.float32)
+        named = dataset.items["genres"].fillna("").str.get_dummies(sep=", ")
+        named = named.drop(columns="", errors="ignore")  # pandas makes one of "" for the newer type of text columns
+        name, groups = "genre", named.to_numpy(np.float32)
     else:
         name, groups = "group", clusters(text, seed)
         notes += [f"No genres here: {groups.shape[1]} clusters of the text vectors stand in."]
@@ -151,9 +152,3 @@ def _facts(dataset: Dataset) -> sparse.csr_matrix:
     facts = graphs.facts_of_items(graphs.one_way(graphs.load_graph(dataset)))
     held = np.bincount(facts.indices, minlength=facts.shape[1])
     return sparse.csr_matrix(facts @ sparse.diags(np.log(facts.shape[0] / np.maximum(held, 1))))
-
-
-def described(views: Views, likenesses: Mapping[str, Likeness]) -> pd.DataFrame:
-    """A row for each view: its numbers per item and the share of items that it knows."""
-    rows = [(name, views.vectors[name].shape[1], float(one.known.mean())) for name, one in likenesses.items()]
-    return pd.DataFrame(rows, columns=["view", "numbers", "items known"])

@@ -13,7 +13,7 @@ import pandas as pd
 from recutils.evaluate import beyond, tastes
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.statistics import DRAWS
-from recutils.evaluate.varied import LOSS, STEPS, Chosen, World, ratio
+from recutils.evaluate.varied import LOSS, STEPS, Chosen, Ratio, World, ratio
 from recutils.rank import intents, kernels
 from recutils.rank.diversity import dpp, mmr, spread
 from recutils.tables import Interactions
@@ -49,9 +49,17 @@ class Studied:
         """(n_users,) mean share of the headroom over all pairs of a variant and a distance that it did not use."""
         return world.shares(self.variants, self.used)
 
-    def worst(self, world: World, seed: int, *, draws: int = DRAWS) -> float:
-        """The highest upper 95 % bound of the loss among the variants."""
-        return max(world.loss(one.ndcg, seed, draws=draws).upper for one in self.variants.values())
+
+def losses(
+    world: World, found: Mapping[str, Studied], others: Mapping[str, np.ndarray], seed: int, *, draws: int = DRAWS
+) -> dict[tuple[str, str], Ratio]:
+    """The loss of every rule and variant, (rule, variant), and of the rule's mean over variants, (rule, "").
+
+    others: name -> (n_users,) nDCG of further lists, such as popularity's; they come out under (name, "").
+    """
+    columns = {(rule, variant): one.ndcg for rule, kind in found.items() for variant, one in kind.variants.items()}
+    columns |= {(rule, ""): kind.ndcg for rule, kind in found.items()}
+    return world.losses(columns | {(name, ""): values for name, values in others.items()}, seed, draws=draws)
 
 
 def all_but_one(world: World, seed: int) -> dict[str, np.ndarray]:
@@ -136,18 +144,24 @@ def front(world: World, name: str, trades: Collection[float], *, seed: int, draw
     return pd.DataFrame(rows, columns=["trade", "kept", "kept_low", "kept_high", "share", "share_low", "share_high"])
 
 
-def further(world: World, lists: np.ndarray, train: Interactions, obvious: np.ndarray) -> dict[str, float]:
-    """Other measures of lists (n_users, k), means over people: what is shown, how new and welcome, and whose tastes.
+def further(world: World, lists: Mapping[str, np.ndarray], train: Interactions, obvious: np.ndarray) -> pd.DataFrame:
+    """Other measures of each rule's lists (n_users, k): what is shown, how new and welcome, and whose tastes.
 
-    obvious: (n_users, any) popularity's lists, what nobody needs a model for. Coverage and Gini are of all lists.
+    A row for each rule; means over people, but coverage and Gini are of all lists together. obvious: (n_users, any)
+    popularity's lists, what nobody needs a model for.
     """
-    groups, shown = world.views.groups, beyond.exposure(lists, train.n_items)
-    return {
-        "coverage": float((shown > 0).mean()),
-        "Gini": beyond.gini(shown),
-        "novelty, bits": float(np.nanmean(beyond.novelty(lists, train.matrix("binary")))),
-        "serendipity": float(np.nanmean(beyond.serendipity(lists, world.truth, obvious))),
-        "calibration error": float(np.nanmean(tastes.calibration_error(lists, groups, world.mix))),
-        "intents covered": float(np.nanmean(tastes.intent_coverage(lists, groups, world.mix))),
-        "alpha-nDCG": float(np.nanmean(tastes.alpha_ndcg(lists, world.truth, groups))),
-    }
+    groups, known = world.views.groups, train.matrix("binary")
+    best = tastes.best_alpha_dcg(world.truth, groups, world.k)
+    rows = []
+    for rule, found in lists.items():
+        shown = beyond.exposure(found, train.n_items)
+        people = {
+            "novelty, bits": beyond.novelty(found, known),
+            "serendipity": beyond.serendipity(found, world.truth, obvious),
+            "calibration error": tastes.calibration_error(found, groups, world.mix),
+            "intents covered": tastes.intent_coverage(found, groups, world.mix),
+            "alpha-nDCG": tastes.alpha_ndcg(found, world.truth, groups, best=best),
+        }
+        everybody = {"rule": rule, "coverage": float((shown > 0).mean()), "Gini": beyond.gini(shown)}
+        rows.append(everybody | {name: float(np.nanmean(values)) for name, values in people.items()})
+    return pd.DataFrame(rows)

@@ -45,13 +45,19 @@ def intent_coverage(lists: np.ndarray, membership: np.ndarray, mix: np.ndarray, 
 
 
 def alpha_ndcg(
-    lists: np.ndarray, truth: sparse.csr_matrix, membership: np.ndarray, k: int | None = None, *, alpha: float = 0.5
+    lists: np.ndarray,
+    truth: sparse.csr_matrix,
+    membership: np.ndarray,
+    k: int | None = None,
+    *,
+    alpha: float = 0.5,
+    best: np.ndarray | None = None,
 ) -> np.ndarray:
     """nDCG in which the second hit of a group counts (1 - alpha) of the first: (n_users,), NaN without truth.
 
     A hit gains, for each of its groups, (1 - alpha) to the power of the hits of that group before it. The best list is
-    made greedily, as in the source: Clarke and others 2008. An item without a group gains nothing. alpha 0 counts
-    groups only. NaN also where no relevant item has a group.
+    made greedily, as in the source: Clarke and others 2008. An item without a group gains nothing. NaN also where no
+    relevant item has a group. best: (n_users,) what `best_alpha_dcg` gave, to judge many lists without making it anew.
 
     >>> truth, membership = sparse.csr_matrix([[1, 1, 1]]), np.array([[1, 0], [1, 0], [0, 1]])
     >>> [alpha_ndcg(np.array([one]), truth, membership, 2).round(3).item() for one in ([0, 2], [0, 1])]
@@ -61,14 +67,21 @@ def alpha_ndcg(
         raise Problem(f"alpha must lie in 0..1; got {alpha}")
     groups = (shares(membership) > 0).astype(np.float64)
     found = hits(lists, truth, k)
-    lists, relevant = checked_lists(lists, truth.shape[1], k), relevant_items(truth, len(lists))
+    lists = checked_lists(lists, truth.shape[1], k)
     gained = groups[np.maximum(lists, 0)] * found.at[:, :, None]
     before = np.cumsum(gained, axis=1) - gained
     discounts = 1 / np.log2(np.arange(2, found.k + 2))
     value = ((gained * (1 - alpha) ** before).sum(axis=2) * discounts).sum(axis=1)
-    rows = np.split(relevant.indices, relevant.indptr[1:-1])
-    best = np.array([_best(groups[items], discounts, alpha) for items in rows])
+    best = best_alpha_dcg(truth, membership, found.k, alpha=alpha) if best is None else best
     return np.divide(value, best, out=np.full(len(lists), np.nan), where=best > 0)
+
+
+def best_alpha_dcg(truth: sparse.csr_matrix, membership: np.ndarray, k: int, *, alpha: float = 0.5) -> np.ndarray:
+    """(n_users,) the gain of the greedily best list of k relevant items, by which `alpha_ndcg` divides."""
+    groups = (shares(membership) > 0).astype(np.float64)
+    relevant, discounts = relevant_items(truth, truth.shape[0]), 1 / np.log2(np.arange(2, k + 2))
+    rows = np.split(relevant.indices, relevant.indptr[1:-1])
+    return np.array([_best(groups[items], discounts, alpha) for items in rows])
 
 
 def _best(groups: np.ndarray, discounts: np.ndarray, alpha: float) -> float:

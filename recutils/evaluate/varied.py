@@ -6,6 +6,7 @@ The set of rules that is compared lives in rerankers.py.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -28,6 +29,7 @@ LOSS = 0.02  # of nDCG, relative: what a setting may cost on the half that choos
 BOUND = 0.03  # what the upper 95 % bound of the loss may reach on the half that judges
 STEPS = 8  # how often the range of the trade-off is halved
 ODDS = (3e-3, 3e2)  # that range: trade / (1 - trade)
+T = TypeVar("T")
 Rerank = Callable[[np.ndarray, float], np.ndarray]  # user rows (n,), trade in 0..1 -> lists (n, k)
 
 
@@ -179,26 +181,37 @@ class World:
                 high = middle
         return best
 
-    def loss(self, values: np.ndarray, rng: int, *, draws: int = DRAWS) -> Ratio:
-        """The relative loss of nDCG against the first stage. values: (n_users,) nDCG of other lists."""
-        return ratio(self.ndcg - values, self.ndcg, rng, draws=draws)
+    def losses(self, values: Mapping[T, np.ndarray], rng: int, *, draws: int = DRAWS) -> dict[T, Ratio]:
+        """The relative loss of nDCG of each column against the first stage. values: name -> (n_users,) nDCG."""
+        return ratios({name: self.ndcg - one for name, one in values.items()}, self.ndcg, rng, draws=draws)
+
+
+def ratios(
+    above: Mapping[T, np.ndarray], below: np.ndarray, rng: int | np.random.Generator, *, draws: int = DRAWS
+) -> dict[T, Ratio]:
+    """mean(above) / mean(below) of each column over users who have all values, all from one set of draws of users.
+
+    Raises Problem when nobody has all values, or when the mean below is not above 0.
+
+    >>> ratios({"a": np.array([1.0, 1.0, np.nan])}, np.array([2.0, 2.0, 2.0]), 0, draws=100)["a"].value
+    0.5
+    """
+    table = np.column_stack([below, *above.values()]).astype(np.float64)
+    table = table[~np.isnan(table).any(axis=1)]
+    if len(table) == 0 or not table[:, 0].mean() > 0:
+        raise Problem("a ratio needs users who have both values, and a mean above 0 below the line")
+    drawn = bootstrap_means(table, seed_of(rng), draws)
+    low, high, upper = np.quantile(drawn[:, 1:] / drawn[:, :1], [0.025, 0.975, 0.95], axis=0)
+    values = table[:, 1:].mean(axis=0) / table[:, 0].mean()
+    return {
+        name: Ratio(float(values[j]), float(low[j]), float(high[j]), float(upper[j]), len(table))
+        for j, name in enumerate(above)
+    }
 
 
 def ratio(above: np.ndarray, below: np.ndarray, rng: int | np.random.Generator, *, draws: int = DRAWS) -> Ratio:
-    """mean(above) / mean(below) over users who have both, with bootstrap bounds; users are drawn, pairs stay pairs.
-
-    Raises Problem when the mean below is not above 0.
-
-    >>> ratio(np.array([1.0, 1.0, np.nan]), np.array([2.0, 2.0, 2.0]), 0, draws=100).value
-    0.5
-    """
-    table = np.column_stack([above, below]).astype(np.float64)
-    table = table[~np.isnan(table).any(axis=1)]
-    if len(table) == 0 or not table[:, 1].mean() > 0:
-        raise Problem("a ratio needs users who have both values, and a mean above 0 below the line")
-    drawn = bootstrap_means(table, seed_of(rng), draws)
-    low, high, upper = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975, 0.95])
-    return Ratio(float(table[:, 0].mean() / table[:, 1].mean()), float(low), float(high), float(upper), len(table))
+    """`ratios` of one column."""
+    return ratios({"": above}, below, rng, draws=draws)[""]
 
 
 FIRST = {"ease": ("ease",), "ease, roots": ("ease, roots",), "ease, roots + als": ("ease, roots", "als")}

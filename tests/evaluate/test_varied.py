@@ -54,7 +54,9 @@ def test_a_setting_keeps_the_loss_where_it_was_chosen_and_is_judged_elsewhere() 
         expected = spread(world.given.only(np.flatnonzero(judged)), table, trade, world.k)
         assert np.array_equal(found.lists[judged], expected)
     assert all(len(np.unique(world.half[users])) == 1 for users in asked), "halves must not be mixed"
-    assert world.loss(found.ndcg, 0, draws=200).value == pytest.approx(1 - found.ndcg.mean() / world.ndcg.mean())
+    assert world.losses({"x": found.ndcg}, 0, draws=200)["x"].value == pytest.approx(
+        1 - found.ndcg.mean() / world.ndcg.mean()
+    )
 
 
 def test_a_rule_that_always_loses_is_left_alone() -> None:
@@ -86,10 +88,12 @@ def test_the_whole_set_of_rules() -> None:
     share = {name: np.nanmean(one.share(world)) for name, one in found.items()}
     assert share["spread"] > share["MMR"] > -0.05, "two views share half of what they say: the sum must profit"
     assert found["spread"].used["one"] == {"two", "three"} and found["MMR"].used["one"] == {"one"}
-    assert 0 <= found["MMR"].worst(world, 0, draws=200) < 0.3
-    told = rerankers.further(world, found["calibration"].variants["groups"].lists, train, world.first)
-    plain = rerankers.further(world, world.first, train, world.first)
-    assert told["calibration error"] <= plain["calibration error"] and plain["serendipity"] == 0
+    lost = rerankers.losses(world, found, {"same": world.ndcg}, 0, draws=200)
+    assert lost["same", ""].value == 0 and -0.1 < lost["MMR", "one"].value < lost["MMR", "one"].upper < 0.3
+    lists = {"calibration": found["calibration"].variants["groups"].lists, "plain": world.first}
+    told = rerankers.further(world, lists, train, world.first).set_index("rule")
+    assert told["calibration error"].calibration <= told["calibration error"].plain
+    assert told.serendipity.plain == 0 and told["alpha-nDCG"].between(0, 1).all()
     again = rerankers.study(world, train, loss=0.05, steps=3)
     assert all(np.array_equal(found[n].ndcg, again[n].ndcg) for n in found)
 

@@ -7,7 +7,8 @@ import pandas as pd
 from scipy import sparse
 
 from recutils.evaluate.resample import blocks, counts, seed_of
-from recutils.evaluate.statistics import DRAWS
+from recutils.evaluate.statistics import DRAWS, mean_intervals
+from recutils.present import interval
 from recutils.rank.business import efficient
 from recutils.tables import Problem
 
@@ -36,6 +37,21 @@ def shown(lists: np.ndarray, values: np.ndarray) -> np.ndarray:
     there = lists >= 0
     total = np.where(there, np.asarray(values, dtype=np.float64)[lists], 0.0).sum(axis=1)
     return np.divide(total, there.sum(axis=1), out=np.full(len(lists), np.nan), where=there.any(axis=1))
+
+
+def told(
+    values: Mapping[str, Mapping[str, np.ndarray]], *, seed: int, draws: int = DRAWS, digits: int = 2
+) -> pd.DataFrame:
+    """One row for each of the lists, one column for each goal: the mean with its interval, as text."""
+    found = {goal: mean_intervals(columns, seed, draws=draws) for goal, columns in values.items()}
+    names = next(iter(found.values()))
+    rows = [
+        {goal: interval(one[name].mean, one[name].low, one[name].high, digits) for goal, one in found.items()}
+        for name in names
+    ]
+    return (
+        pd.DataFrame(rows).assign(made_for=list(names))[["made_for", *found]].rename(columns={"made_for": "made for"})
+    )
 
 
 def _check(lists: np.ndarray, n_users: int, n_items: int) -> None:
@@ -93,8 +109,8 @@ def front(
 ) -> pd.DataFrame:
     """Which settings no other beats on every goal, and how often that would hold with other people.
 
-    values: goal -> setting -> (n_users,) finite. Returns setting, one mean for each goal, on_front (bool), held: the
-    share of resamples of the users in which the setting is on the front.
+    values: goal -> setting -> (n_users,) finite. Returns setting, for each goal its mean and the ends "... low" and
+    "... high" of its interval, on_front (bool), held: the share of resamples of the users that have it on the front.
     """
     settings = list(next(iter(values.values())))
     table = np.array([[values[goal][name] for name in settings] for goal in values], dtype=np.float64)
@@ -103,6 +119,8 @@ def front(
     drawn = _resampled(table.reshape(-1, table.shape[2]).T, [seed_of(seed), _FRONT], draws)
     drawn = drawn.reshape(draws, len(values), len(settings))
     held = np.mean([efficient(one.T) for one in drawn], axis=0)
-    means = table.mean(axis=2)
-    found = pd.DataFrame({"setting": settings} | dict(zip(values, means, strict=True)))
+    means, ends = table.mean(axis=2), np.quantile(drawn, [0.025, 0.975], axis=0)
+    found = pd.DataFrame({"setting": settings})
+    for place, goal in enumerate(values):
+        found[goal], found[f"{goal} low"], found[f"{goal} high"] = means[place], ends[0, place], ends[1, place]
     return found.assign(on_front=efficient(means.T), held=held)

@@ -3,7 +3,7 @@
 Nothing here decides what is shown (business, constraints, exposure) and nothing is judged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,16 +58,35 @@ class Signals:
         read = {name: (model, _from(histories, least)) for name, (model, least) in self.models.items()}
         return {name: np.arcsinh(standardised(model.score(kept))) for name, (model, kept) in read.items()}
 
-    def shortlist(self, histories: sparse.csr_matrix, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The n unseen items (n_histories, n) with the largest sum of scores and known counts, -1 where they run out,
-        and their features (n_histories, n, n_features).
+    def shortlist(
+        self, histories: sparse.csr_matrix, n: int, reserve: Sequence[np.ndarray] = (), least: int = 10
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The n unseen items with the largest sum of scores and known counts, and the features of these pairs.
+
+        reserve: masks (n_items,) of items of which the best `least` are candidates in any case, since a rule may ask
+        for them. Returns items (n_histories, n + what the masks add at most), -1 where they run out, and features
+        (n_histories, that many, n_features).
         """
         dense = self.dense(histories)
-        items = top_k(sum(dense.values()) + self.traits["known"], histories, n)
+        scores = sum(dense.values()) + self.traits["known"]
+        parts = [top_k(scores, histories, n)]
+        parts += [top_k(np.where(mask, scores, -np.inf), histories, least) for mask in reserve]
+        items = _once(np.concatenate(parts, axis=1))
         rows = np.maximum(items, 0)
         own = [np.take_along_axis(scores, rows, axis=1) for scores in dense.values()]
         length = np.log1p(np.diff(histories.indptr))[:, None] * np.ones(items.shape)
         return items, np.stack([*own, *(values[rows] for values in self.traits.values()), length], axis=2)
+
+
+def _once(items: np.ndarray) -> np.ndarray:
+    """Rows of items without their repetitions, in the order given, -1 at the end."""
+    order = np.argsort(items, axis=1, kind="stable")
+    ordered = np.take_along_axis(items, order, axis=1)
+    again = np.zeros(items.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    kept = np.where(again, -1, items)
+    kept = np.take_along_axis(kept, np.argsort(kept < 0, axis=1, kind="stable"), axis=1)
+    return kept[:, : max(1, int((kept >= 0).sum(axis=1).max()))]
 
 
 def _from(histories: sparse.csr_matrix, least: float) -> sparse.csr_matrix:
@@ -106,14 +125,21 @@ def inner_cut(train: Interactions, *, seed: int) -> Cut:
 
 
 def expected(
-    train: Interactions, users: np.ndarray, *, explicit: bool, n: int, seed: int, most: int = 1000
+    train: Interactions,
+    users: np.ndarray,
+    *,
+    explicit: bool,
+    n: int,
+    seed: int,
+    most: int = 1000,
+    reserve: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Candidates (n_users, n) of some training users, and for each goal of `outcomes` its expected worth, so shaped.
 
     The weights of the signals are learnt inside the training part: signals of its earlier events foresee its later
     ones, by a Poisson regression (scikit-learn; its predictions sum to what happened where it learns). Then the signals
-    are made again from the whole part. most: people (drawn with `seed`) the weights are learnt from. -1 fills the
-    candidates of who has met nearly everything; its worth is NaN.
+    are made again from the whole part. most: people (drawn with `seed`) the weights are learnt from. reserve: masks
+    (n_items,), whose best 10 join the n. -1 fills the candidates where they run out; its worth is NaN.
     Raises Problem when no person has events on both sides of the inner cut, or n exceeds the items.
     """
     if not 1 <= n <= train.n_items:
@@ -123,11 +149,17 @@ def expected(
     if not len(both):
         raise Problem("nobody has events on both sides of the inner cut, so no weight can be learnt. Use more users.")
     taught = np.sort(np.random.default_rng(seed).choice(both, min(most, len(both)), replace=False))
-    shown, known = signals(before, explicit=explicit).shortlist(before.matrix()[taught], n)
-    items, asked = signals(train, explicit=explicit).shortlist(train.matrix()[users], n)
+    shown, known = signals(before, explicit=explicit).shortlist(before.matrix()[taught], n, reserve)
+    items, asked = signals(train, explicit=explicit).shortlist(train.matrix()[users], n, reserve)
     found = {}
     for name, worth in outcomes(after, explicit=explicit).items():
-        found[name] = np.where(items >= 0, _foreseen(known, worth_at(worth[taught], shown), asked), np.nan)
+        happened = worth_at(worth[taught], shown)
+        if np.nansum(happened) > 0:
+            found[name] = np.where(items >= 0, _foreseen(known, happened, asked), np.nan)
+    if "clicks" not in found:
+        raise Problem(
+            "no later event is among the candidates, so nothing can be learnt. Give more candidates or users."
+        )
     return items, found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recutils.evaluate.goals import brought, front, regret, shown
+from recutils.evaluate.goals import brought, front, regret, shown, told
 from recutils.tables import Problem
 
 
@@ -45,7 +45,13 @@ def test_a_front_says_how_sure_it_is() -> None:
     clicks = {"best": noise + 5, "worse": noise + 4, "twin": noise + 5 + rng.normal(0, 0.1, 300)}
     fresh = {"best": noise + 5, "worse": noise + 4, "twin": noise + 5 + rng.normal(0, 0.1, 300)}
     found = front({"clicks": clicks, "fresh": fresh}, seed=0, draws=300).set_index("setting")
+    assert (found["clicks low"] < found["clicks"]).all() and (found["clicks"] < found["clicks high"]).all()
     assert not found.on_front["worse"] and found.held["worse"] == 0
     assert 0.1 < found.held["twin"] < 1 and 0.1 < found.held["best"] < 1
     with pytest.raises(Problem, match="finite"):
         front({"clicks": {"a": np.array([np.nan, 1.0])}}, seed=0, draws=10)
+
+
+def test_told_has_a_row_for_each_of_the_lists() -> None:
+    table = told({"a": {"x": np.array([1.0, 1.0]), "y": np.array([2.0, 4.0])}}, seed=0, draws=50)
+    assert table["made for"].tolist() == ["x", "y"] and table["a"].iloc[0] == "1.00 [1.00, 1.00]"

@@ -53,10 +53,13 @@ def test_outcomes_by_kind_of_data() -> None:
 
 
 def test_who_has_met_nearly_everything_gets_fills_without_worth() -> None:
-    train = planted(n_items=60, time=False)
+    train = planted(time=False)
+    train = train.only((train.user != 0) | (np.arange(len(train)) % 2 == 0))
     items, found = worth.expected(train, np.arange(5), explicit=True, n=60, seed=0)
-    assert (items[:, -16:] == -1).all() and np.isnan(found["clicks"][:, -16:]).all()
-    assert np.isfinite(found["clicks"][:, :44]).all()
+    left = 60 - np.diff(train.matrix().indptr)[:5]
+    assert left[0] > left[1] and items.shape == (5, left[0])
+    assert (items >= 0).sum(axis=1).tolist() == left.tolist()
+    assert np.array_equal(np.isfinite(found["clicks"]), items >= 0)
 
 
 def test_too_many_candidates_and_too_few_events_are_refused() -> None:
@@ -66,3 +69,14 @@ def test_too_many_candidates_and_too_few_events_are_refused() -> None:
     rows = pd.DataFrame({"user": range(16), "item": 0, "value": 1.0, "time": pd.date_range("2000", periods=16)})
     with pytest.raises(Problem, match="both sides"):
         worth.expected(Interactions(rows, 16, 3), np.arange(3), explicit=False, n=2, seed=0)
+
+
+def test_reserved_items_are_candidates_in_any_case_and_none_twice() -> None:
+    train = planted(time=False)
+    rare = np.arange(60) >= 55
+    items, found = worth.expected(train, np.arange(40), explicit=True, n=12, seed=0, reserve=[rare, ~rare])
+    unmet = rare & ~train.matrix("binary")[:40].toarray().astype(bool)
+    held = np.array([np.isin(np.flatnonzero(row), one).all() for row, one in zip(unmet, items, strict=True)])
+    assert held.all(), "at most 10 are rare, so all of them that were not met must be there"
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() >= 12 for row in items.tolist() for row in [np.array(row)])
+    assert np.isfinite(found["clicks"][items >= 0]).all()

@@ -1,11 +1,13 @@
 """What lists brought for each goal, the regret of optimising another, and how sure a front is. No re-ranking here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recutils.evaluate.records import Record, Records
 from recutils.evaluate.resample import blocks, counts, seed_of
 from recutils.evaluate.statistics import DRAWS, mean_intervals
 from recutils.present import interval
@@ -79,6 +81,34 @@ def regret(
         poor = [goal for goal, mean in zip(values, best, strict=True) if not mean > 0]
         raise Problem(f"values must be finite, and each goal's own lists bring something; wrong: {poor or 'NaN'}")
     return _ratios(table, list(values), names, seed_of(seed), draws)
+
+
+def matrix(regrets: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
+    """A table of `regret` as a matrix, one row for each of the lists (made_for) and one column for each goal judged.
+
+    column: "share", "low" or "high"; None gives the share with its interval as text.
+    """
+    texts = [interval(*row, 2) for row in regrets[["share", "low", "high"]].to_numpy()]
+    table = regrets.assign(text=texts).pivot(index="made_for", columns="judged", values=column or "text")
+    return table.loc[list(dict.fromkeys(regrets.made_for)), list(dict.fromkeys(regrets.judged))]
+
+
+def regret_records(regrets: pd.DataFrame, made_up: Collection[str], **labels: Any) -> Records:
+    """The off-diagonal entries of a table of `regret` as records; whatever touches `made_up` names says so by group."""
+    rows = [row for row in regrets.itertuples() if row.judged != row.made_for]
+    return Records(
+        Record(
+            **labels,
+            model=f"for {row.made_for}",
+            metric=f"share of best {row.judged}",
+            group="what-if" if {row.judged, row.made_for} & set(made_up) else "known users",
+            value=row.share,
+            low=row.low,
+            high=row.high,
+            n=row.n,
+        )
+        for row in rows
+    )
 
 
 def _ratios(table: np.ndarray, goals: list[str], names: list[str], seed: int, draws: int) -> pd.DataFrame:

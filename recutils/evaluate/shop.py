@@ -143,7 +143,7 @@ def on_average(offers: Offers, worth: np.ndarray, each: np.ndarray, members: np.
 def rule_costs(
     shop: Shop, sheet: Mapping[str, Sequence[Rule]], *, seed: int, draws: int
 ) -> tuple[pd.DataFrame, list[str]]:
-    """What each entry of a rule sheet costs against the lists for clicks, solved and greedy; and what cannot be kept."""
+    """What each entry of a sheet costs against the lists for clicks, solved and greedy; what cannot be kept is told."""
     rows, notes = [], []
     for name, rules in sheet.items():
         try:

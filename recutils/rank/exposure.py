@@ -4,10 +4,11 @@ A linear programme over some users finds the prices (its Lagrange multipliers); 
 plain sort. Rules that each single list must keep are in `constraints`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from scipy.optimize import linprog
 
@@ -34,6 +35,16 @@ class Exposure:
 def shares(offers: Offers, chosen: np.ndarray, rules: Sequence[Exposure]) -> dict[str, float]:
     """The share of all filled places that goes to each rule's members."""
     return {rule.name: float(rule.members[offers.items[chosen]].mean()) for rule in rules}
+
+
+def promised(
+    offers: Offers, choices: Mapping[str, np.ndarray], rules: Sequence[Exposure], price: np.ndarray
+) -> pd.DataFrame:
+    """One row for each rule: what it asks for, its price, and the share of places it has in each of the choices."""
+    found = {f"share, {name}": shares(offers, mask, rules) for name, mask in choices.items()}
+    asked = [f"{rule.least:.0%} to {rule.most:.0%}" for rule in rules]
+    table = pd.DataFrame({"group": [rule.name for rule in rules], "promised": asked, "price of a place": price})
+    return table.assign(**{name: [f"{one[rule.name]:.1%}" for rule in rules] for name, one in found.items()})
 
 
 def share_range(offers: Offers, rule: Exposure, k: int) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recutils.evaluate.goals import brought, front, regret, shown, told
+from recutils.evaluate.goals import brought, front, matrix, regret, regret_records, shown, told
 from recutils.tables import Problem
 
 
@@ -55,3 +55,16 @@ def test_a_front_says_how_sure_it_is() -> None:
 def test_told_has_a_row_for_each_of_the_lists() -> None:
     table = told({"a": {"x": np.array([1.0, 1.0]), "y": np.array([2.0, 4.0])}}, seed=0, draws=50)
     assert table["made for"].tolist() == ["x", "y"] and table["a"].iloc[0] == "1.00 [1.00, 1.00]"
+
+
+def test_regret_as_matrix_and_records() -> None:
+    values = {"a": {"b": np.array([1.0, 2.0]), "a": np.array([2.0, 4.0])}, "b": {"b": np.ones(2), "a": np.ones(2)}}
+    found = regret(values, seed=0, draws=50)
+    assert matrix(found, "share").loc["b", "a"] == 0.5 and list(matrix(found).index) == ["b", "a"]
+    assert matrix(found).loc["b", "a"] == "0.50 [0.50, 0.50]"
+    labels = {"notebook": "n", "dataset": "d", "protocol": "H", "split": "s", "seed": 0, "k": 2}
+    records = regret_records(found, ["b"], **labels)
+    assert [(one.model, one.metric, one.group) for one in records] == [
+        ("for b", "share of best a", "what-if"),
+        ("for a", "share of best b", "what-if"),
+    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recutils.rank.business import Offers
-from recutils.rank.exposure import Exposure, paid, price_of_share, prices, share_range, shares
+from recutils.rank.exposure import Exposure, paid, price_of_share, prices, promised, share_range, shares
 from recutils.tables import Problem
 
 
@@ -59,3 +59,10 @@ def test_shares_out_of_reach_are_named_with_the_nearest(offers: Offers) -> None:
         prices(offers, offers.of("clicks"), [Exposure("tail", tail, 0.6), Exposure("head", ~tail, 0.6)], 5)
     with pytest.raises(Problem, match="least <= most"):
         Exposure("tail", tail, 0.6, 0.5)
+
+
+def test_promises_are_told_with_their_price_and_share(offers: Offers) -> None:
+    rule = Exposure("tail", np.arange(40) >= 10, 0.6)
+    told = promised(offers, {"all": offers.top(offers.of("clicks"), 20)}, [rule], np.array([0.5]))
+    share = (offers.items >= 10).mean()
+    assert told.to_numpy().tolist() == [["tail", "60% to 100%", 0.5, f"{share:.1%}"]]

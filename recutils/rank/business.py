@@ -182,14 +182,14 @@ def supported(points: np.ndarray) -> np.ndarray:
     >>> supported(np.array([[0, 4], [1, 2], [4, 0]])).tolist()  # the middle one is efficient, but lies in a dent
     [True, False, True]
     """
-    found = efficient(points)
-    places = np.flatnonzero(found)
-    hull: list[int] = []
-    for place in places[np.lexsort((-points[places, 1], points[places, 0]))]:
-        while len(hull) > 1 and _turn(points[hull[-2]], points[hull[-1]], points[place]) > 0:
+    points = np.asarray(points, dtype=np.float64)
+    corners = np.unique(points[efficient(points)], axis=0)  # once each, else two equal points would hide a dent
+    hull: list[np.ndarray] = []
+    for corner in corners:
+        while len(hull) > 1 and _turn(hull[-2], hull[-1], corner) > 0:
             hull.pop()
-        hull.append(int(place))
-    return np.isin(np.arange(len(points)), hull)
+        hull.append(corner)
+    return (points[:, None, :] == np.array(hull)[None, :, :]).all(axis=2).any(axis=1)
 
 
 def _turn(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> float:

@@ -85,7 +85,9 @@ def test_fronts_agree_with_their_definitions(seed: int, n: int) -> None:
     slow = [not any((other >= one).all() and (other > one).any() for other in points) for one in points]
     assert efficient(points).tolist() == slow
     assert efficient(np.c_[points, points[:, 0]]).tolist() == slow  # the way for three goals
-    weights = np.tan(np.linspace(1e-4, np.pi / 2 - 1e-4, 4001))
+    ratios = {(a[0] - b[0]) / (b[1] - a[1]) for a in points for b in points if a[1] != b[1]}  # weights of a tie
+    ties = np.array(sorted({0.0, *(ratio for ratio in ratios if ratio > 0), 1e3}))
+    weights = np.concatenate([ties[1:], (ties[1:] + ties[:-1]) / 2, [1e-3]])  # every tie, and a weight between each two
     sums = points[:, :1] + points[:, 1:] * weights
     assert supported(points).tolist() == (sums >= sums.max(axis=0) - 1e-9).any(axis=1).tolist()
 

@@ -160,9 +160,9 @@ def gains(records: pd.DataFrame, metric: str = "ndcg", least: float = 1e-4) -> p
     """Visitors per arm that each recorded gain over a baseline would need online, if it were the same there.
 
     records: columns of evaluate.records. The spread of one user's value is read back from the recorded interval of the
-    mean: sd = sqrt(n) x width / (2 x 1.96). Only gains whose recorded interval lies above `least`; means over splits are
-    left out. Columns: notebook, dataset, protocol, split, group, model, against, n, gain, sd, users_per_arm; largest
-    need last.
+    mean: sd = sqrt(n) x width / (2 x 1.96). Only gains whose recorded interval lies above `least`; means over splits
+    are left out. Columns: notebook, dataset, protocol, split, group, model, against, n, gain, sd, users_per_arm;
+    largest need last.
     """
     own = records[(records.metric == metric) & (records.delta_low > least) & records.low.notna() & (records.n > 30)]
     own = own[(own.high > own.low) & ~own["group"].str.startswith("over splits")]

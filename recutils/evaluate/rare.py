@@ -112,30 +112,35 @@ def betting(terms: Terms, level: float = LEVEL) -> tuple[float, float]:
     """Means that a gambler cannot win much against: valid for any terms within their bounds, for any n.
 
     Against each mean m one bets a share of the capital that terms exceed it, or fall short; a fair game makes 1 /
-    (1 - level) of the capital at most so often. The capital is the mean over BETS sizes of bets. Needs one expectation
-    for all impressions. Source: Waudby-Smith & Ramdas 2023, section 4, with a fixed mixture of bets instead of theirs.
+    (1 - level) of the capital at most so often. The capital is the mean over BETS sizes of bets. Impressions must be
+    independent; their expectations may differ, since sizes fixed beforehand win no more at the mean of them (arithmetic
+    above geometric mean). Source: Waudby-Smith & Ramdas 2023, section 4; the fixed mixture of bets is our departure.
     """
-    unit = (terms.values - terms.low) / (terms.high - terms.low)
-    zero = -terms.low / (terms.high - terms.low)
+    values, counts = np.unique(np.append(terms.values, 0.0), return_counts=True)
+    counts[values == 0] = terms.n - len(terms.values)
+    unit = (values - terms.low) / (terms.high - terms.low)
     goal = np.log(2 / (1 - level))  # half of the error for each side
     ends = []
     for sign in (1, -1):
 
         def excess(mean: float, sign: int = sign) -> float:
-            return _log_capital(unit, terms.n, zero, mean, sign) - goal
+            return _log_capital(unit, counts, mean, sign) - goal
 
-        middle = np.clip(unit.sum() / terms.n + zero * (1 - len(unit) / terms.n), 1e-12, 1 - 1e-12)
+        middle = np.clip(unit @ counts / terms.n, 1e-12, 1 - 1e-12)
         edge = 1e-12 if sign == 1 else 1 - 1e-12
         ends.append(edge if excess(edge) <= 0 else optimize.brentq(excess, edge, middle, xtol=1e-12, rtol=1e-6))
     low, high = (terms.low + (terms.high - terms.low) * end for end in ends)
     return float(low), float(high)
 
 
-def _log_capital(unit: np.ndarray, n: int, zero: float, mean: float, sign: int) -> float:
-    """log of the mean capital of bets that terms in 0..1 exceed `mean` (sign 1) or fall short of it (sign -1)."""
+def _log_capital(unit: np.ndarray, counts: np.ndarray, mean: float, sign: int) -> float:
+    """log of the mean capital of bets that terms in 0..1 exceed `mean` (sign 1) or fall short of it (sign -1).
+
+    unit, counts: the values that occur and how often.
+    """
     most = 1 / mean if sign == 1 else 1 / (1 - mean)  # such a bet can just lose everything
     bets = sign * most * np.geomspace(SMALLEST_BET, 0.99, BETS)
-    won = np.log1p(np.outer(bets, unit - mean)).sum(axis=1) + (n - len(unit)) * np.log1p(bets * (zero - mean))
+    won = np.log1p(np.outer(bets, unit - mean)) @ counts
     return float(np.logaddexp.reduce(won) - np.log(BETS))
 
 

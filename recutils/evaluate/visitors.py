@@ -22,7 +22,7 @@ METRICS = ("ndcg", "hit_rate", "recall")
 
 @dataclass(frozen=True, eq=False)
 class Visitors:
-    """table: one row per visitor, indexed by user id: "ndcg before, <list>", "ndcg, <list>", and so on, and mean ratings.
+    """One row per visitor in `table`, indexed by user id: "ndcg before, <list>", "ndcg, <list>", ..., mean ratings.
 
     notes: who is left out, with counts.
     """

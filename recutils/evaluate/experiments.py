@@ -123,6 +123,19 @@ def cuped(outcome: pd.Series, covariate: pd.Series) -> Cuped:
     return Cuped(outcome - theta * (covariate - covariate.mean()), theta, correlation, correlation**2)
 
 
+def cuped_table(pairs: Mapping[str, tuple[pd.Series, pd.Series]], lift: float = 0.05) -> pd.DataFrame:
+    """What the covariate saves for each outcome: visitors per arm that find a change of `lift`, without it and with.
+
+    pairs: name -> (outcome, covariate). Columns: outcome, correlation, saved, people, needed, with_cuped.
+    """
+    rows = []
+    for name, (outcome, covariate) in pairs.items():
+        found = cuped(outcome, covariate)
+        needed = [users_per_arm(lift * outcome.mean(), values.std()) for values in (outcome, found.values)]
+        rows.append((name, found.correlation, found.saved, len(outcome), *needed))
+    return pd.DataFrame(rows, columns=["outcome", "correlation", "saved", "people", "needed", "with_cuped"])
+
+
 def decide(control: pd.DataFrame, treated: pd.DataFrame, primary: str, margins: Mapping[str, float]) -> Decision:
     """Ship when the primary metric is surely higher and every guard-rail surely no lower than its margin.
 
@@ -160,14 +173,18 @@ def gains(records: pd.DataFrame, metric: str = "ndcg", least: float = 1e-4) -> p
     """Visitors per arm that each recorded gain over a baseline would need online, if it were the same there.
 
     records: columns of evaluate.records. The spread of one user's value is read back from the recorded interval of the
-    mean: sd = sqrt(n) x width / (2 x 1.96). Only gains whose recorded interval lies above `least`; means over splits
-    are left out. Columns: notebook, dataset, protocol, split, group, model, against, n, gain, sd, users_per_arm;
-    largest need last.
+    mean: sd = sqrt(n) x width / (2 x 1.96); where that exceeds a half, which values in 0..1 cannot, the interval was
+    not one over users alone, and the record is left out. Only gains whose interval lies above `least`, each pair of
+    models once for each data set and protocol, over the most people. Columns: notebook, dataset, protocol, split,
+    group, model, against, n, gain, sd, users_per_arm; largest need last.
     """
+    records = records.reset_index(drop=True)
     own = records[(records.metric == metric) & (records.delta_low > least) & records.low.notna() & (records.n > 30)]
-    own = own[(own.high > own.low) & ~own["group"].str.startswith("over splits")]
     sd = np.sqrt(own.n) * (own.high - own.low) / (2 * Z)
+    own = own[(sd > 0) & (sd <= 0.5) & ~own["group"].str.startswith("over splits")].assign(sd=sd)
+    pair = ["notebook", "dataset", "protocol", "model", "against"]
+    own = own.sort_values("n", ascending=False, kind="stable").drop_duplicates(pair)
     names = ["notebook", "dataset", "protocol", "split", "group", "model", "against", "n"]
-    table = own[names].assign(gain=own.delta, sd=sd)
+    table = own[names].assign(gain=own.delta, sd=own.sd)
     needed = [users_per_arm(gain, one) for gain, one in zip(table.gain, table.sd, strict=True)]
     return table.assign(users_per_arm=needed).sort_values("users_per_arm", kind="stable").reset_index(drop=True)

@@ -94,7 +94,7 @@ def rules(strength: float, *, alpha: float = ALPHA) -> dict[str, Callable[[Looks
     return {
         "one look at the end": last_only,
         "fixed test at every look": lambda looks: fixed_p(looks) <= alpha,
-        "fixed test, alpha / looks": lambda looks: fixed_p(looks) <= alpha / len(looks.visits),
+        "fixed test, 5 % shared out": lambda looks: fixed_p(looks) <= alpha / len(looks.visits),
         "beta-binomial at every look": lambda looks: log_evidence(looks.a, looks.b, strength) >= -np.log(alpha),
     }
 

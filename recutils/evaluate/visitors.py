@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recutils.evaluate.beyond import novelty
+from recutils.evaluate.experiments import two_arms
 from recutils.evaluate.metrics import accuracy
 from recutils.rank.top import Scorer, recommend
 from recutils.tables import TIME, USER, Dataset, Interactions, Problem
@@ -100,3 +101,27 @@ def activity(interactions: Interactions, share: float = 0.9) -> pd.DataFrame:
         for name, inside in spans.items()
     }
     return pd.DataFrame(counts, index=pd.Index(old, name=USER)).astype(np.float64)
+
+
+def pasts(table: pd.DataFrame, interactions: Interactions, first: str) -> dict[str, tuple[pd.Series, pd.Series]]:
+    """Outcomes of `visitors` with the same people's past: name -> (during, before). first: the list shown before."""
+    pairs = {name: (table[f"{name}, {first}"], table[f"{name} before, {first}"]) for name in METRICS}
+    if "rating" in table:
+        pairs["mean rating"] = (table["rating"], table["rating before"])
+    active = activity(interactions)
+    return {**pairs, "events by calendar": (active["during"], active["before"])}
+
+
+def arms(table: pd.DataFrame, lists: tuple[str, str], n: int, rng: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """n of the visitors dealt into two halves, (control, treated), each with its own list's metrics, higher better.
+
+    lists: names of the control's and of the treated's list. familiarity is novelty with its sign turned, in bits.
+    """
+    if not 4 <= n <= len(table):
+        raise Problem(f"n must lie in 4..{len(table)}, the number of visitors; got {n}")
+    who = table.index[np.random.default_rng(rng).permutation(len(table))[:n]]
+    found = []
+    for half, name in zip(two_arms(who, rng), lists, strict=True):
+        own = {metric: table.loc[half, f"{metric}, {name}"] for metric in METRICS}
+        found.append(pd.DataFrame(own | {"familiarity": -table.loc[half, f"novelty, {name}"]}))
+    return found[0], found[1]

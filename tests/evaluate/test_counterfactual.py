@@ -5,18 +5,25 @@ import pandas as pd
 import pytest
 
 from recutils.data.bandit import Log
+from recutils.evaluate import policy_tables as tables
 from recutils.evaluate.counterfactual import (
     Campaign,
+    as_it_ran,
     checks,
     compare_policies,
     crossed,
+    estimates,
+    from_timid_to_bold,
     gain,
+    likeness,
     open_campaigns,
     own_rate,
     rate,
     soften,
     trained,
+    worlds,
 )
+from recutils.evaluate.statistics import Interval
 from recutils.rank.policies import uniform
 from recutils.tables import Problem
 
@@ -43,18 +50,19 @@ def shop() -> dict[str, Campaign]:
 
 def test_both_ways_find_the_other_logs_rate(shop: dict[str, Campaign]) -> None:
     found = checks(shop)
-    assert [(one.campaign, one.policy, one.log) for one in found][:2] == [
-        ("one", "bts", "random"),
-        ("one", "random", "bts"),
-    ]
+    ways = [("bts, as it ran", "random"), ("bts", "random"), ("random", "bts")]
+    assert [(one.policy, one.log) for one in found] == 2 * ways and found[3].campaign == "two"
     for one in found:
-        truth = RATES @ TABLE[:, 0] if one.policy == "bts" else RATES.mean()
+        truth = RATES.mean() if one.policy == "random" else RATES @ TABLE[:, 0]
         assert one.estimate.low <= truth <= one.estimate.high and one.own.low <= truth <= one.own.high and one.agrees
 
 
 def test_a_wrong_sampler_is_noticed(shop: dict[str, Campaign]) -> None:
     wrong = Campaign("wrong", shop["one"].random, shop["one"].bts, TABLE[::-1], RATES)
-    assert not checks({"wrong": wrong})[0].agrees
+    ran, frozen, _ = checks({"wrong": wrong})
+    assert ran.agrees and not frozen.agrees
+    assert likeness(wrong) < 0 < 0.99 < likeness(shop["one"])
+    np.testing.assert_allclose(as_it_ran(wrong.bts), TABLE, atol=0.03)
 
 
 def test_the_good_ranker_wins_and_chance_ties(shop: dict[str, Campaign]) -> None:
@@ -62,12 +70,51 @@ def test_the_good_ranker_wins_and_chance_ties(shop: dict[str, Campaign]) -> None
     policies = {"item clicks": soften(trained(shop, "item clicks"), 0.25, 0.1)}
     policies["the same for all"] = [uniform(log) for log in logs]
     found = compare_policies(logs, policies, 0, draws=500).set_index("policy")
-    assert found.index[0] == "random" and found.gain["random"] == 0 and np.isnan(found.p_holm["random"])
+    assert found.index[0] == "random" and found.gain["random"] == 0
+    assert np.isnan(found.loc["random", ["gain_low", "p_holm"]].astype(float)).all()
     assert found.gain_low["item clicks"] > 0 and found.p_holm["item clicks"] < 0.01
     assert found.p_holm["the same for all"] == 1
     assert found.rate["item clicks"] == pytest.approx(0.925 * 0.3 + 0.075 * 0.02, abs=0.03)
     assert rate(logs, policies["item clicks"]).mean == found.rate["item clicks"]
     assert gain(logs, policies["item clicks"]).mean == found.gain["item clicks"]
+
+
+def test_every_method_and_every_world(shop: dict[str, Campaign]) -> None:
+    found, limit = estimates(shop["one"])
+    assert len({one.method for one in found}) == len(found) == 7 and limit >= 0
+    truth = RATES @ TABLE[:, 0]
+    assert all(abs(one.value - truth) < 0.06 for one in found if one.method != "dm")
+    held = worlds(shop, 0, repeats=20)
+    assert list(held) == ["one", "two", "same rates"] and all(one.covers.between(0.5, 1).all() for one in held.values())
+
+
+def test_boldness_narrows_to_the_list(shop: dict[str, Campaign]) -> None:
+    logs = [one.random for one in shop.values()]
+    bold = from_timid_to_bold(logs, trained(shop, "item clicks"), 0.1)
+    highest = [own[0].max() for own in bold.values()]
+    assert highest == sorted(highest) and highest[-1] == pytest.approx(0.925)
+    assert all(np.allclose(one.sum(axis=1), 1) for own in bold.values() for one in own)
+
+
+def test_tables_and_records_say_the_same(shop: dict[str, Campaign]) -> None:
+    about = {"notebook": "63", "dataset": "planted", "seed": 1}
+    logs, published = [one.random for one in shop.values()], {"one": (9.0, 20.0), "two": (9.0, 20.0)}
+    found, _ = estimates(shop["one"])
+    spread = {e.method: Interval(e.value, e.value - 1, e.value + 1, 10, 0) for e in found}
+    family = compare_policies(logs, {"x": [uniform(log) for log in logs]}, 0, draws=50)
+    held = worlds(shop, 0, repeats=10)
+    records = [
+        *tables.check_records(checks(shop), **about),
+        *tables.policy_records(family, 10, **about, split="s"),
+        *tables.coverage_records(held, 10, **about),
+        *tables.estimate_records(found, spread, **about, split="s"),
+    ]
+    assert len(records) == 6 + 2 + 15 + 7 and len({one.identity for one in records}) == len(records)
+    assert len(tables.log_table(shop, published)) == 4 and len(tables.check_table(checks(shop))) == 6
+    power = tables.power_table(shop, published)
+    assert power["whole log"].tolist() == ["+122%"] * 2 and (power.needed > 10).all()
+    shown = tables.estimate_table(found, spread, {"ipw": 0.1})
+    assert shown.published.tolist()[0] == 0.1 and shown.published.isna().sum() == 6
 
 
 def test_cross_fitting_does_not_see_its_own_clicks() -> None:

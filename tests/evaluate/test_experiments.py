@@ -175,6 +175,9 @@ def test_gains_read_the_spread_back() -> None:
             row | {"delta": np.nan, "delta_low": np.nan},
         ]
     )
+    records = pd.concat(
+        [records, pd.DataFrame([row | {"n": 100, "group": "age: 18"}, row | {"model": "wide", "high": 0.9}])]
+    )
     found = gains(records)
     assert len(found) == 1 and found.sd[0] == pytest.approx(sd, rel=1e-3)
     assert found.users_per_arm[0] == users_per_arm(0.05, found.sd[0])

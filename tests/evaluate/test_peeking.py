@@ -44,7 +44,7 @@ def test_peeking_raises_false_alarms_and_the_sequence_does_not() -> None:
     alarms = found.false_alarms
     assert alarms["one look at the end"] == pytest.approx(0.05, abs=0.012)
     assert alarms["fixed test at every look"] > 0.18
-    assert found.bound[["beta-binomial at every look", "fixed test, alpha / looks"]].max() < 0.05
+    assert found.bound[["beta-binomial at every look", "fixed test, 5 % shared out"]].max() < 0.05
     assert (found.bound >= found.false_alarms).all()
     assert found.power["one look at the end"] > found.power["beta-binomial at every look"] > 0.5
     assert found.visits["beta-binomial at every look"] < found.visits["one look at the end"] == VISITS[-1]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.evaluate.visitors import activity, periods, visitors
+from recutils.evaluate.visitors import activity, arms, pasts, periods, visitors
 from recutils.model.baselines import Popularity, Random
 from recutils.tables import Dataset, Interactions, Problem
 
@@ -57,3 +57,16 @@ def test_activity_counts_who_stayed_away() -> None:
     found = activity(Interactions(rows, 3, 8), share=0.6)
     assert found.index.tolist() == [0, 1] and found.during.tolist() == [2, 0]
     assert found.before.sum() <= 5
+
+
+def test_pasts_and_arms_come_from_the_table(dataset: Dataset) -> None:
+    table = visitors(dataset, {"popularity": Popularity(), "random": Random(seed=0)}, 5).table
+    pairs = pasts(table, dataset.interactions, "popularity")
+    assert set(pairs) == {"ndcg", "hit_rate", "recall", "mean rating", "events by calendar"}
+    assert all(out.index.equals(before.index) for out, before in pairs.values())
+    control, treated = arms(table, ("popularity", "random"), 20, 0)
+    assert len(control) == len(treated) == 10 and not set(control.index) & set(treated.index)
+    np.testing.assert_array_equal(treated["ndcg"], table.loc[treated.index, "ndcg, random"])
+    np.testing.assert_array_equal(control["familiarity"], -table.loc[control.index, "novelty, popularity"])
+    with pytest.raises(Problem, match="number of visitors"):
+        arms(table, ("popularity", "random"), 1000, 0)

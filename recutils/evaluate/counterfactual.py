@@ -172,6 +172,14 @@ def from_timid_to_bold(
     return {**found, "the list itself": last}
 
 
+def all_crossed(logs: Sequence[Log], share: float, epsilon: float, rng: int) -> dict[str, list[np.ndarray]]:
+    """Every ranker's `best_share` policies, cross-fitted on the same logs that they are then judged on."""
+    return {
+        f"{name}, cross-fitted, best {share:.0%}": soften([crossed(log, name, rng) for log in logs], share, epsilon)
+        for name in RANKERS
+    }
+
+
 def rate(logs: Sequence[Log], policies: Sequence[np.ndarray]) -> Interval:
     """A policy's clicks per impression, the mean of the campaigns, with the typical gamma interval."""
     terms = pooled([click_terms(log, policy) for log, policy in zip(logs, policies, strict=True)])

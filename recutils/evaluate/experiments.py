@@ -176,7 +176,7 @@ def gains(records: pd.DataFrame, metric: str = "ndcg", least: float = 1e-4) -> p
     mean: sd = sqrt(n) x width / (2 x 1.96); where that exceeds a half, which values in 0..1 cannot, the interval was
     not one over users alone, and the record is left out. Only gains whose interval lies above `least`, each pair of
     models once for each data set and protocol, over the most people. Columns: notebook, dataset, protocol, split,
-    group, model, against, n, gain, sd, users_per_arm; largest need last.
+    group, model, against, n, gain, sd, over (popularity, random or another model), users_per_arm; largest need last.
     """
     records = records.reset_index(drop=True)
     own = records[(records.metric == metric) & (records.delta_low > least) & records.low.notna() & (records.n > 30)]
@@ -187,4 +187,21 @@ def gains(records: pd.DataFrame, metric: str = "ndcg", least: float = 1e-4) -> p
     names = ["notebook", "dataset", "protocol", "split", "group", "model", "against", "n"]
     table = own[names].assign(gain=own.delta, sd=own.sd)
     needed = [users_per_arm(gain, one) for gain, one in zip(table.gain, table.sd, strict=True)]
-    return table.assign(users_per_arm=needed).sort_values("users_per_arm", kind="stable").reset_index(drop=True)
+    over = np.where(table.against.isin(["popularity", "random"]), table.against, "another model")
+    table = table.assign(over=over, users_per_arm=needed)
+    return table.sort_values("users_per_arm", kind="stable").reset_index(drop=True)
+
+
+def gain_table(needs: pd.DataFrame) -> pd.DataFrame:
+    """Medians of `gains` by what the gain is over: over, gains (how many), gain, sd, users_per_arm."""
+    found = needs.groupby("over")
+    middle = found[["gain", "sd", "users_per_arm"]].median().astype({"users_per_arm": int})
+    middle.insert(0, "gains", found.size())
+    return middle.reset_index()
+
+
+def decision_table(decisions: Mapping[int, Decision]) -> pd.DataFrame:
+    """Decisions by the number of visitors side by side; the numbers are those of the last one."""
+    last = list(decisions.values())[-1].table[["metric", "role", "difference", "bound", "margin"]]
+    words = {f"verdict, {n:,} people": one.table.verdict.to_numpy() for n, one in decisions.items()}
+    return last.assign(**words)

@@ -41,6 +41,13 @@ def _per_1000(one: Interval) -> str:
     return f"{1000 * one.mean:.1f} [{1000 * one.low:.1f}, {1000 * one.high:,.1f}]"
 
 
+def family_table(family: pd.DataFrame) -> pd.DataFrame:
+    """`compare_policies` for people: rates and gains per 1,000 impressions, effective clicks, and the corrected p."""
+    columns = {name: 1000 * family[name] for name in ("rate", "low", "high", "gain", "gain_low", "gain_high")}
+    named = {"effective clicks": family.effective.round(1).astype(str), "p (Holm)": family.p_holm}
+    return family[["policy"]].assign(**columns, **named)
+
+
 def check_records(found: Sequence[Check], **about: Any) -> list[Record]:
     """One record for each check: the estimate, and its difference from the policy's own log."""
     about |= {"protocol": "off-policy", "metric": "click_rate"}
@@ -55,7 +62,7 @@ def check_records(found: Sequence[Check], **about: Any) -> list[Record]:
 
 def policy_records(table: pd.DataFrame, n: int, **about: Any) -> list[Record]:
     """One record for each policy of `compare_policies`, with its tested gain over chance."""
-    about |= {"protocol": "off-policy", "metric": "click_rate", "n": n}
+    about |= {"protocol": "off-policy", "split": "logs of random, mean of campaigns", "metric": "click_rate", "n": n}
     found = []
     for one in table.itertuples():
         tested = {} if one.policy == "random" else {

@@ -8,6 +8,7 @@ from recutils.data.bandit import Log
 from recutils.evaluate import policy_tables as tables
 from recutils.evaluate.counterfactual import (
     Campaign,
+    all_crossed,
     as_it_ran,
     checks,
     compare_policies,
@@ -93,6 +94,7 @@ def test_boldness_narrows_to_the_list(shop: dict[str, Campaign]) -> None:
     bold = from_timid_to_bold(logs, trained(shop, "item clicks"), 0.1)
     highest = [own[0].max() for own in bold.values()]
     assert highest == sorted(highest) and highest[-1] == pytest.approx(0.925)
+    bold |= all_crossed([log.only(np.arange(600)) for log in logs], 0.5, 0.1, 0)
     assert all(np.allclose(one.sum(axis=1), 1) for own in bold.values() for one in own)
 
 
@@ -105,12 +107,13 @@ def test_tables_and_records_say_the_same(shop: dict[str, Campaign]) -> None:
     held = worlds(shop, 0, repeats=10)
     records = [
         *tables.check_records(checks(shop), **about),
-        *tables.policy_records(family, 10, **about, split="s"),
+        *tables.policy_records(family, 10, **about),
         *tables.coverage_records(held, 10, **about),
         *tables.estimate_records(found, spread, **about, split="s"),
     ]
     assert len(records) == 6 + 2 + 15 + 7 and len({one.identity for one in records}) == len(records)
     assert len(tables.log_table(shop, published)) == 4 and len(tables.check_table(checks(shop))) == 6
+    assert tables.family_table(family).rate.tolist() == (1000 * family.rate).tolist()
     power = tables.power_table(shop, published)
     assert power["whole log"].tolist() == ["+122%"] * 2 and (power.needed > 10).all()
     shown = tables.estimate_table(found, spread, {"ipw": 0.1})

@@ -9,8 +9,11 @@ from recutils.evaluate.experiments import (
     check_arms,
     compare_arms,
     cuped,
+    cuped_table,
     decide,
+    decision_table,
     detectable,
+    gain_table,
     gains,
     two_arms,
     users_per_arm,
@@ -104,6 +107,13 @@ def test_cuped_is_unbiased_and_narrower_in_an_experiment() -> None:
     assert np.std(adjusted) < 0.6 * np.std(plain)
 
 
+def test_cuped_table_counts_fewer_visitors() -> None:
+    rng = np.random.default_rng(0)
+    before = pd.Series(rng.normal(3, 1, 3000), people(3000))
+    found = cuped_table({"x": (before + rng.normal(0, 1, 3000), before)}).iloc[0]
+    assert found.with_cuped == pytest.approx((1 - found.saved) * found.needed, rel=0.01) and found.people == 3000
+
+
 def test_cuped_refuses_other_people_and_a_constant() -> None:
     outcome = arm(5, 0, 1)
     with pytest.raises(Problem, match="same visitors"):
@@ -181,3 +191,12 @@ def test_gains_read_the_spread_back() -> None:
     found = gains(records)
     assert len(found) == 1 and found.sd[0] == pytest.approx(sd, rel=1e-3)
     assert found.users_per_arm[0] == users_per_arm(0.05, found.sd[0])
+    other = gains(pd.concat([records, pd.DataFrame([row | {"against": "als"}])]))
+    assert gain_table(other).set_index("over").gains.to_dict() == {"another model": 1, "popularity": 1}
+
+
+def test_decisions_stand_side_by_side() -> None:
+    found = {n: decide(*tables(0.3, 0.0, n), "clicks", {"speed": 0.1}) for n in (20, 2000)}
+    shown = decision_table(found)
+    assert shown.columns[-2:].tolist() == ["verdict, 20 people", "verdict, 2,000 people"]
+    assert shown.difference.tolist() == found[2000].table.difference.tolist()

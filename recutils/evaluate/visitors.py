@@ -61,9 +61,9 @@ def visitors(data: Dataset, models: Mapping[str, Scorer], k: int) -> Visitors:
     known.sort_indices()
     fitted = {name: model.fit(past) for name, model in models.items()}
     first = next(iter(fitted))
-    columns = _judged(f"{{}} before, {first}", recommend(fitted[first], history[people], k), before, people, past, k)
+    columns = _judged(f"{{}} before, {first}", recommend(fitted[first], history[people], k), before, people, past)
     for name, model in fitted.items():
-        columns |= _judged(f"{{}}, {name}", recommend(model, known[people], k), during, people, past, k)
+        columns |= _judged(f"{{}}, {name}", recommend(model, known[people], k), during, people, past)
     columns |= _ratings(before, during, people) if data.explicit else {}
     table = pd.DataFrame(columns, index=pd.Index(data.user_ids.ids(people), name="user"))
     left = int((np.bincount(data.interactions.user, minlength=during.n_users) > 0).sum()) - len(people)
@@ -71,9 +71,9 @@ def visitors(data: Dataset, models: Mapping[str, Scorer], k: int) -> Visitors:
 
 
 def _judged(
-    label: str, lists: np.ndarray, part: Interactions, people: np.ndarray, past: Interactions, k: int
+    label: str, lists: np.ndarray, part: Interactions, people: np.ndarray, past: Interactions
 ) -> dict[str, np.ndarray]:
-    found = accuracy(lists, part.matrix("binary")[people], k)
+    found = accuracy(lists, part.matrix("binary")[people], lists.shape[1])
     values = {metric: found[metric] for metric in METRICS} | {"novelty": novelty(lists, past.matrix("binary"))}
     return {label.format(metric): column for metric, column in values.items()}
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from recutils.evaluate.metrics import ndcg
 from recutils.evaluate.online import Block, Learner, Stream, Visits, block_of, ranked, together, visits
+from recutils.evaluate.statistics import DRAWS, Interval, mean_interval
 from recutils.model.base import Model
 from recutils.tables import USER, Interactions, Problem
 
@@ -62,3 +63,9 @@ def backward(table: pd.DataFrame, system: str) -> pd.DataFrame:
     now = own[own.learnt == last].set_index(["judged", USER]).ndcg
     change = (now - then).rename("change").reset_index().rename(columns={"judged": "period"})
     return change[change.period < last]
+
+
+def changes(table: pd.DataFrame, *, seed: int, draws: int = DRAWS) -> dict[str, Interval]:
+    """`backward` of every system, each person's mean over the earlier periods, with its interval over people."""
+    means = {name: backward(table, name).groupby(USER).change.mean() for name in table.system.unique()}
+    return {name: mean_interval(own.to_numpy(), seed, draws=draws) for name, own in means.items()}

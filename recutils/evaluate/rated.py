@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recutils.evaluate.records import Record, Records, from_users
 from recutils.evaluate.replay import Log, live, replay
+from recutils.evaluate.statistics import DRAWS
+from recutils.present import interval
 from recutils.rank.bandits import Bandit, Fixed
 from recutils.tables import ITEM, TIME, USER, VALUE, Interactions, Problem
 
@@ -133,3 +137,34 @@ def race(
             checks.append((seed, name, len(seen.places), seen.mean, rewards[name][: len(seen.places)].mean()))
     columns = ["seed", "policy", "counted", "replay", "live"]
     return pd.concat(decisions, ignore_index=True), pd.DataFrame(checks, columns=columns)
+
+
+def score_card(
+    table: pd.DataFrame, best: str, *, seed: int, draws: int = DRAWS, **labels: Any
+) -> tuple[Records, pd.DataFrame]:
+    """What `race` decided: records of each policy's likes per decision against "fixed", and a table with its regret.
+
+    Unit: a person's mean over hands and seeds. best: the policy that regret is counted from. labels: for the records.
+    """
+    policies = [name for name in table.columns if name not in ("seed", "place", USER)]
+    people = {name: column.to_numpy() for name, column in table.groupby(USER)[policies].mean().items()}
+    found = from_users({"like_rate": people}, seed=seed, baseline="fixed", family=(), draws=draws, **labels)
+    found = Records(one for one in found if one.metric == "like_rate")
+    late = table[table.place >= table.groupby("seed").place.transform("max") / 2]
+    rows = [
+        (
+            one.model,
+            interval(one.value, one.low, one.high),
+            _gap(one),
+            late[one.model].mean(),
+            table[best].mean() - table[one.model].mean(),
+        )
+        for one in found
+    ]
+    columns = ["policy", "likes per decision", "Δ to fixed", "second half", "regret per decision"]
+    return found, pd.DataFrame(rows, columns=columns)
+
+
+def _gap(one: Record) -> str:
+    """The difference from the baseline with its interval, signed; nothing for the baseline itself."""
+    return "" if one.delta is None else f"{one.delta:+.3f} [{one.delta_low:+.3f}, {one.delta_high:+.3f}]"

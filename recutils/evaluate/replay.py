@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from recutils.data.bandit import check_log
+from recutils.data.bandit import Log as Shop
 from recutils.rank.bandits import Bandit
-from recutils.tables import ITEM, Problem
+from recutils.tables import ITEM, Problem, check_columns
 
 Rng = int | list[int] | np.random.Generator  # a seed, or a generator that goes on
 
@@ -45,6 +45,10 @@ class Log:
             )
         if np.isnan(self.reward[np.arange(n), self.chosen]).any():
             raise Problem("the reward of a logged arm is missing (NaN); drop these decisions or take 0 on purpose.")
+        if np.nanmin(self.reward) < 0 or np.nanmax(self.reward) > 1:
+            raise Problem(
+                f"rewards must lie in 0..1; got {np.nanmin(self.reward)} to {np.nanmax(self.reward)}. Scale them."
+            )
 
     def __len__(self) -> int:
         return len(self.arms)
@@ -118,8 +122,12 @@ def _teach(log: Log, policy: Bandit, place: int, choice: int) -> None:
 
 
 def from_impressions(rows: pd.DataFrame, n_arms: int, contexts: np.ndarray | None = None) -> Log:
-    """A true log (`data.bandit.impressions`): every arm on offer each time, only the shown one's click is known."""
-    check_log(rows)
+    """A true log (columns item, click, propensity): every arm on offer each time, only the shown one's click is known.
+
+    contexts: (n, n_arms, d) or None. Raises Problem for missing columns, items outside 0..n_arms - 1, clicks outside
+    0..1 and propensities of 0.
+    """
+    check_columns(rows, [ITEM, "click", "propensity"], "impressions")
     items, n = rows[ITEM].to_numpy(), len(rows)
     if n and (items.min() < 0 or items.max() >= n_arms):
         raise Problem(f"items must lie in 0..{n_arms - 1}; got {items.min()}..{items.max()}. Give the right n_arms.")
@@ -127,6 +135,12 @@ def from_impressions(rows: pd.DataFrame, n_arms: int, contexts: np.ndarray | Non
     reward[np.arange(n), items] = rows["click"]
     arms = np.broadcast_to(np.arange(n_arms), (n, n_arms))
     return Log(arms, items, rows["propensity"].to_numpy(dtype=np.float64), reward, contexts, np.arange(n))
+
+
+def from_shop(log: Shop) -> Log:
+    """Open Bandit's log; contexts of each item: 1, the item's own number, and the visitor's logged affinity to it."""
+    own = np.broadcast_to(log.items["item_feature_0"].to_numpy(), log.affinity.shape)
+    return from_impressions(log.rows, log.n_items, np.stack([np.ones_like(log.affinity), own, log.affinity], axis=2))
 
 
 def planted(n: int, rng: np.random.Generator, *, skewed: bool) -> Log:
@@ -158,9 +172,9 @@ def check_unbiased(make: Callable[[], Bandit], n: int, runs: int, seed: int) -> 
     for name, skewed, reject in (("uniform", False, True), ("skewed", True, False), ("skewed, corrected", True, True)):
         found = []
         for one in range(runs):
-            rng = np.random.default_rng([seed, one, skewed])
-            seen = replay(planted(n, rng, skewed=skewed), make(), [seed, one], reject=reject)
-            true = live(planted(max(len(seen.places), 1), rng, skewed=False), make(), [seed, one])
+            rng = np.random.default_rng([seed, one, 11 + skewed])  # never 0 last: it would be the stream of [seed, one]
+            seen = replay(planted(n, rng, skewed=skewed), make(), [seed, one, 21], reject=reject)
+            true = live(planted(max(len(seen.places), 1), rng, skewed=False), make(), [seed, one, 22])
             found.append((len(seen.places), seen.mean, true.mean))
         rows.append((name, *_summed(np.array(found))))
     return pd.DataFrame(rows, columns=["log", "counted", "replay", "truth", "error", "low", "high"])
@@ -199,6 +213,23 @@ def best_of_equals(log: Log, rng: Rng, draws: int) -> np.ndarray:
         sums = np.bincount(log.chosen, weights=rng.permutation(reward), minlength=len(showings))
         best[draw] = np.divide(sums, showings, out=np.zeros(len(sums)), where=showings > 0).max()
     return best
+
+
+def best_arms(logs: Mapping[str, Log], seed: int, draws: int) -> pd.DataFrame:
+    """The arm with the best rate in each log, beside the rate it would seem to reach by luck alone (`best_of_equals`).
+
+    Columns: log, decisions, rewards, arms, best rate, by luck, luck reaches it (the share of draws that do).
+    """
+    rows = []
+    for name, log in logs.items():
+        reward, luck = log.reward[np.arange(len(log)), log.chosen], best_of_equals(log, seed, draws)
+        best = pd.Series(reward).groupby(log.chosen).mean().max()
+        rows.append(
+            (name, len(log), int(reward.sum()), log.arms.shape[1], best, luck.mean(), (luck >= best - 1e-12).mean())
+        )
+    return pd.DataFrame(
+        rows, columns=["log", "decisions", "rewards", "arms", "best rate", "by luck", "luck reaches it"]
+    )
 
 
 def needed(base: float, lift: float, *, power: float = 0.8, level: float = 0.05) -> int:

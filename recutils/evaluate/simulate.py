@@ -13,6 +13,7 @@ from scipy import sparse, stats
 from recutils.evaluate.beyond import exposure, gini
 from recutils.model.base import Model
 from recutils.model.svd import SVD
+from recutils.present import interval
 from recutils.rank.top import top_k
 from recutils.tables import ITEM, USER, VALUE, Interactions, Problem
 
@@ -200,3 +201,10 @@ def over_seeds(table: pd.DataFrame, column: str, number: int, against: str) -> p
         rows.append((name, wide[name].mean(), wide[name].min(), wide[name].max(), gap.mean(), reach))
     frame = pd.DataFrame(rows, columns=["loop", "mean", "low", "high", "delta", "reach"])
     return frame.assign(delta_low=frame.delta - frame.reach, delta_high=frame.delta + frame.reach, n=len(wide))
+
+
+def final_table(ends: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of `over_seeds` by column as one: a row for each loop, "mean [lowest, highest]" in each column."""
+    first = next(iter(ends.values()))
+    shown = {name: [interval(*row) for row in one[["mean", "low", "high"]].to_numpy()] for name, one in ends.items()}
+    return pd.DataFrame({"way": first.loop} | shown)

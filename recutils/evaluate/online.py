@@ -89,7 +89,7 @@ def stream(
         )
     ordered, notes = _in_order(interactions, strict)
     cut = round(warm * len(ordered))
-    if cut == 0 or len(ordered) - cut < n_blocks:
+    if cut == 0 or len(ordered) - cut < (1 if days else n_blocks):
         raise Problem(f"{len(ordered)} events are too few for warm = {warm:g} and {n_blocks} blocks. Take fewer.")
     rest = ordered.time.to_numpy()[cut:]
     edges = _equal_time(rest, days) if days else np.linspace(0, len(rest), n_blocks + 1).round().astype(int)[1:-1]

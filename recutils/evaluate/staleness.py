@@ -69,7 +69,7 @@ def grid(means: Mapping[str, Interval]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def by_kind(judged: pd.DataFrame, systems: Sequence[str], *, seed: int, draws: int = DRAWS) -> pd.DataFrame:
-    """Each system by kind of visit, a person's first or a later one: "mean [low, high]" over visits, and their number."""
+    """Each system by kind of visit, first or later: "mean [low, high]" over visits, and their number."""
     rows = []
     for new, own in judged.groupby("new"):
         found = mean_intervals({name: own[name].to_numpy() for name in systems}, seed, draws=draws)

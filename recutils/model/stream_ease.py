@@ -51,9 +51,9 @@ class StreamEASE(EASE):
         after.sort_indices()
         came = np.unique(events.user)
         before, self.known = self.known, after
-        self.popular = self.popular + np.asarray((after - before).sum(axis=0)).ravel().astype(np.float32)
         self.user_weight = self.user_weight * self.memory
         self.user_weight[came] = 1.0
+        self.popular = (self.known.T @ self.user_weight).astype(np.float32)  # strangers: forgotten people do not count
         if self.memory == 1 and 2 * len(came) <= self.inverted.shape[0] / FEW:
             self.inverted = replaced(self.inverted, before[came], after[came])
             self._set_weights()

@@ -23,6 +23,7 @@ from recutils.model.semantic import AttentionProfile, SemanticFactors, SemanticF
 from recutils.model.sequence import Markov
 from recutils.model.slim import SLIM
 from recutils.model.spectral import GraphFilter
+from recutils.model.stream_ease import StreamEASE
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
 from recutils.model.text_ease import TextEASE
 from recutils.rank.top import recommend
@@ -42,6 +43,7 @@ MODELS = [
     ItemNeighbours,
     UserNeighbours,
     EASE,
+    StreamEASE,
     UserEASE,
     SAR,
     ContentProfile,

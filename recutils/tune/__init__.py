@@ -1,0 +1,1 @@
+"""Stage tune: texts, labels and a checkpoint in; a tuned checkpoint or adapter out."""

@@ -11,17 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recutils.encode.checkpoint import Checkpoint
+from recutils.encode.checkpoint import Checkpoint, check_available
 from recutils.encode.decoder import find_decoder, open_decoder
 from recutils.encode.encoder import DEVICES, PRECISIONS
 from recutils.model.threads import one_thread
 from recutils.tables import Problem
 from recutils.tune.packing import Layout, Shape, layout, rows
+from recutils.tune.prompts import Text
 
 if TYPE_CHECKING:
     from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-
-Text = tuple[str, Sequence[str]]  # a beginning and its endings
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,9 @@ class Decoder:
     def _check(self, n: int) -> None:
         longest = self.checkpoint.longest
         if n > longest:
-            raise Problem(f"a prompt has {n} tokens; {self.checkpoint.name} has room for {longest}. Shorten the history.")
+            raise Problem(
+                f"a prompt has {n} tokens; {self.checkpoint.name} has room for {longest}. Shorten the history."
+            )
 
     def _below(self, ids: Tensor, plan: Layout, cache: "DynamicCache | None") -> Tensor:
         """A row of tokens (n,) through the lower half: (n, d)."""
@@ -153,7 +154,9 @@ class Decoder:
                     self.parts.above(inputs_embeds=after.states[None], past_key_values=cache, use_cache=True)
                 plan = layout([one.shape for one in chosen], 0 if after is None else len(after))
                 states = upper_states(self.parts.above, together(chosen), plan, cache)
-                told += [(states[b], tuple(states[e] for e in es)) for b, es in zip(plan.begins, plan.endings, strict=True)]
+                told += [
+                    (states[b], tuple(states[e] for e in es)) for b, es in zip(plan.begins, plan.endings, strict=True)
+                ]
         return told
 
     def answers(self, found: Sequence[Read], yes: str, no: str, after: Beginning | None = None) -> np.ndarray:
@@ -169,7 +172,7 @@ class Decoder:
         return self.parts.head[first[0]].float() - self.parts.head[first[1]].float()
 
     def likelihoods(self, texts: Sequence[Text], found: Sequence[Read]) -> np.ndarray:
-        """log p of each ending after its beginning, all texts in a row: (n,) float64, summed over the ending's tokens."""
+        """log p of each ending after its beginning, all texts in a row: (n,) float64, sums over the ending's tokens."""
         told = []
         for (_, endings), (begin, states) in zip(texts, self.top(found), strict=True):
             ids = [torch.tensor(self.ids(ending), device=begin.device) for ending in endings]
@@ -214,3 +217,12 @@ def taken_apart(model: "PreTrainedModel", upper: int) -> tuple[nn.Module, nn.Mod
     below.config.num_hidden_layers = n - upper
     model.requires_grad_(False)
     return below.eval(), above.eval(), model.lm_head.weight.detach()
+
+
+def fastest_precision() -> str:
+    """ "bf16" where this processor computes with it, else "fp32"."""
+    try:
+        check_available("bf16", "cpu")
+    except Problem:
+        return "fp32"
+    return "bf16"

@@ -91,7 +91,9 @@ def _inject(above: nn.Module, lora: Lora, seed: int) -> None:
         try:
             inject_adapter_in_model(LoraConfig(target_modules=list(lora.targets), **options), above)
         except ValueError as fault:  # no module of these names
-            names = sorted({name.rsplit(".", 1)[-1] for name, part in above.named_modules() if isinstance(part, nn.Linear)})
+            names = sorted(
+                {name.rsplit(".", 1)[-1] for name, part in above.named_modules() if isinstance(part, nn.Linear)}
+            )
             raise Problem(f"targets {list(lora.targets)} are not in this model; expected some of {names}.") from fault
     for weight in above.parameters():
         if weight.requires_grad:
@@ -174,7 +176,9 @@ def _both(labels: np.ndarray, found: Sequence[Read]) -> np.ndarray:
     if len(labels) != len(found) or any(len(one.endings) != 1 for one in found):
         raise Problem(f"each text needs one ending and one label; got {len(found)} texts and {len(labels)} labels.")
     if labels.all() or not labels.any():
-        raise Problem(f"all {len(labels)} labels are {bool(labels[:1].all())}; both kinds are needed to learn anything.")
+        raise Problem(
+            f"all {len(labels)} labels are {bool(labels[:1].all())}; both kinds are needed to learn anything."
+        )
     return labels
 
 
@@ -213,6 +217,7 @@ def save(module: Adapted, folder: Path) -> Path:
 
 def load(decoder: Decoder, folder: Path) -> Adapted:
     """The adapter that `save` wrote, on its decoder. Raises Problem when it belongs to another model or halving."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -222,11 +227,11 @@ def load(decoder: Decoder, folder: Path) -> Adapted:
     for name, mine in (("model", decoder.checkpoint.hash), ("upper", decoder.upper)):
         if told.get(name) != mine:
             came, wanted = str(told.get(name))[:12], str(mine)[:12]
-            raise Problem(f"{folder}: this adapter was made for {name} {came}; the decoder has {wanted}. Open that one.")
+            raise Problem(f"{folder}: made for {name} {came}; the decoder has {wanted}. Open that one.")
     lora = Lora(**{name: told[name] for name in ("rank", "alpha", "dropout")}, targets=tuple(told["targets"]))
     module = Adapted(decoder, lora, *told["answers"])
     try:
         module.load_state_dict(load_file(folder / WEIGHTS))
-    except (RuntimeError, OSError) as fault:
-        raise Problem(f"{folder}: the adapter's weights do not fit its description ({fault}). Make it again.") from fault
+    except (RuntimeError, OSError, SafetensorError) as fault:
+        raise Problem(f"{folder}: the weights do not fit their description ({fault}). Make it again.") from fault
     return module.eval()

@@ -1,4 +1,4 @@
-"""Several beginnings with their endings in one row of tokens: each ending sees its own beginning and itself. No model."""
+"""Several beginnings with their endings in one row of tokens: an ending sees its beginning and itself. No model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -29,7 +29,9 @@ class Window:
             raise Problem(f"the window of user {self.user} has no candidate; give at least one film to judge.")
         for films, opinions in ((self.history, self.likes), (self.candidates, self.labels)):
             if len(films) != len(opinions):
-                raise Problem(f"user {self.user}: {len(films)} films with {len(opinions)} opinions; one each is needed.")
+                raise Problem(
+                    f"user {self.user}: {len(films)} films with {len(opinions)} opinions; one each is needed."
+                )
 
     @property
     def liked(self) -> tuple[int, ...]:
@@ -50,11 +52,24 @@ class Window:
         """The same window with its first n candidates."""
         return replace(self, candidates=self.candidates[:n], labels=self.labels[:n])
 
+    def apart(self) -> "list[Window]":
+        """One window for each candidate."""
+        pairs = zip(self.candidates, self.labels, strict=True)
+        return [replace(self, candidates=(film,), labels=(label,)) for film, label in pairs]
+
     def shuffled(self, rng: Rng) -> "Window":
-        """The same films in another order of the history: nothing else changes."""
+        """The same films with their opinions, in another order of the history."""
         order = np.random.default_rng(rng).permutation(len(self.history))
         moved = {name: tuple(getattr(self, name)[place] for place in order) for name in ("history", "likes")}
         return replace(self, **moved)
+
+    def dealt(self, rng: Rng) -> "Window":
+        """The same films, with as many liked ones, but others."""
+        return replace(self, likes=tuple(np.random.default_rng(rng).permutation(self.likes).tolist()))
+
+    def turned(self) -> "Window":
+        """The same films, with every opinion of the history turned round."""
+        return replace(self, likes=tuple(not is_liked for is_liked in self.likes))
 
 
 def windows(
@@ -99,12 +114,28 @@ def _window(group: "object", start: int, n_history: int, n_candidates: int, like
 
 
 def deal(users: Sequence[int] | np.ndarray, sizes: Sequence[int], rng: Rng = 0) -> list[np.ndarray]:
-    """Disjoint random groups of users of these sizes. Raises Problem when there are too few users."""
-    users = np.asarray(users)
-    if min(sizes) < 1 or sum(sizes) > len(users):
-        raise Problem(f"groups of {list(sizes)} users need {sum(sizes)}; got {len(users)}. Ask for smaller groups.")
+    """Disjoint random groups of users of these sizes, all smaller in proportion when there are too few users.
+
+    Raises Problem when a group would have fewer than 2.
+    """
+    users, wanted = np.asarray(users), np.asarray(sizes)
+    shrunk = wanted if wanted.sum() <= len(users) else wanted * len(users) // wanted.sum()
+    if shrunk.min() < 2:
+        raise Problem(f"{len(users)} users cannot be parted like {list(sizes)}; each group needs 2. Bring more users.")
     order = np.random.default_rng(rng).permutation(users)
-    return [np.sort(part) for part in np.split(order, np.cumsum(sizes))[:-1]]
+    return [np.sort(part) for part in np.split(order, np.cumsum(shrunk))[:-1]]
+
+
+def few(labels: np.ndarray, n: int, rng: Rng = 0) -> np.ndarray:
+    """n random rows, with both labels among them. Raises Problem when that cannot be."""
+    labels = np.asarray(labels, dtype=bool)
+    if not 2 <= n <= len(labels) or labels.all() or not labels.any():
+        raise Problem(f"{n} of {len(labels)} labels with both kinds among them cannot be drawn.")
+    order = np.random.default_rng(rng).permutation(len(labels))
+    first, rest = order[:n], order[n:]
+    if labels[first].all() or not labels[first].any():
+        first[-1] = rest[np.argmax(labels[rest] != labels[first[0]])]
+    return first
 
 
 def labels_of(asked: Sequence[Window]) -> np.ndarray:
@@ -112,7 +143,7 @@ def labels_of(asked: Sequence[Window]) -> np.ndarray:
     labels = np.array([label for window in asked for label in window.labels], dtype=bool)
     if len(labels) == 0 or labels.all() or not labels.any():
         kind = "no label" if not len(labels) else f"only {'liked' if labels.all() else 'disliked'} films"
-        raise Problem(f"{len(asked)} windows hold {kind}; both kinds are needed. Take more windows, or another `liked`.")
+        raise Problem(f"{len(asked)} windows hold {kind}; both kinds are needed. Take more windows.")
     return labels
 
 

@@ -16,8 +16,9 @@ from recutils.model.als import check_positive
 from recutils.model.base import Model
 from recutils.model.content import VectorModel
 from recutils.model.sequence import OrderModel
-from recutils.model.training import History, Plan, Say, flat_weights, seeded, train, with_flat_weights
+from recutils.model.training import History, Plan, Say, seeded, train
 from recutils.model.transformer import START, Network
+from recutils.model.weights import flat_weights, with_flat_weights
 from recutils.tables import Interactions, Problem
 
 

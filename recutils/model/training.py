@@ -7,16 +7,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from recutils import runs
+from recutils.model.plan import History, Plan
 from recutils.model.threads import one_thread
 from recutils.tables import Problem
 
@@ -25,56 +25,6 @@ Batch = Sequence[Tensor]
 Batches = Callable[[int, np.random.Generator], Iterable[Batch]]  # (epoch, 0 first; rng) -> the batches of that epoch
 Loss = Callable[..., Tensor]  # (module, *batch) -> one number to be made small, a mean over the batch's rows
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a network is trained. Raises Problem for senseless numbers.
-
-    warm_up: steps over which the learning rate rises from 0 in a straight line. clip: longest gradient allowed (its
-    norm over all weights), 0 for no limit. patience: epochs without a better validation value before it stops, 0 never.
-    seed: of the order of batches and of dropout; the first weights are the caller's (`seeded`).
-    """
-
-    epochs: int = 10
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    warm_up: int = 0
-    clip: float = 0.0
-    patience: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or not self.learning_rate > 0:
-            raise Problem(f"epochs must be at least 1, learning_rate above 0; got {self.epochs}, {self.learning_rate}")
-        low = [name for name in ("weight_decay", "warm_up", "clip", "patience", "seed") if not getattr(self, name) >= 0]
-        if low:
-            raise Problem(f"{low[0]} must be 0 or more; got {getattr(self, low[0])}")
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training leaves behind besides the weights.
-
-    losses: mean training loss of each epoch. values: validation value after each epoch, higher is better; () without.
-    """
-
-    losses: tuple[float, ...] = ()
-    values: tuple[float, ...] = ()
-
-    @property
-    def best(self) -> int:
-        """The first epoch with the highest validation value; the last epoch without validation."""
-        return int(np.argmax(self.values)) if self.values else len(self.losses) - 1
-
-    def table(self) -> pd.DataFrame:
-        """One row per epoch: epoch (1 first), loss, value (NaN without validation)."""
-        values = self.values or (math.nan,) * len(self.losses)
-        return pd.DataFrame({"epoch": range(1, len(self.losses) + 1), "loss": self.losses, "value": values})
-
-    def stopped(self, patience: int) -> bool:
-        """True when the last `patience` epochs brought no better value; 0 never stops."""
-        return bool(patience) and len(self.losses) - 1 - self.best >= patience
 
 
 @contextmanager
@@ -131,10 +81,13 @@ class _State:
 
     def __init__(self, module: nn.Module, plan: Plan, about: dict[str, Any]) -> None:
         self.module, self.plan, self.about = module, plan, about
-        self.trained = [weight for weight in module.parameters() if weight.requires_grad]
+        named = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
+        self.trained = [weight for _, weight in named]
         if not self.trained:
             raise Problem("the module has no weights that require gradients; there is nothing to train.")
-        self.optimiser = torch.optim.AdamW(self.trained, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        factors = dict.fromkeys(plan.factor(name) for name, _ in named)
+        groups = [{"params": [w for n, w in named if plan.factor(n) == factor], "factor": factor} for factor in factors]
+        self.optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay)
         self.history, self.steps, self.best = History(), 0, {}
 
     def run(self, epoch: int, batches: Batches, loss: Loss, validate: Callable[[nn.Module], float] | None) -> None:
@@ -163,9 +116,9 @@ class _State:
 
     def _step(self, where: str, batch: Batch, loss: Loss) -> float:
         self.steps += 1
-        rate = self.plan.learning_rate * min(1.0, self.steps / max(self.plan.warm_up, 1))
+        rate = self.plan.learning_rate * self.plan.share(self.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.optimiser.zero_grad(set_to_none=True)
         device = self.trained[0].device
         value = loss(self.module, *(tensor.to(device) for tensor in batch))
@@ -182,7 +135,7 @@ class _State:
 
     def _manifest(self) -> dict[str, Any]:
         shapes = {name: list(tensor.shape) for name, tensor in self.module.state_dict().items()}
-        return {"format": FORMAT, "plan": asdict(self.plan), "about": self.about, "shapes": shapes}
+        return {"format": FORMAT, "plan": _fresh(self.plan), "about": self.about, "shapes": shapes}
 
     def _tensors(self) -> dict[str, Tensor]:
         """Weights, best weights and the optimiser's tensors under one name each."""
@@ -227,6 +180,7 @@ class _State:
 
     def _check(self, told: dict[str, Any], folder: Path) -> None:
         mine = self._manifest()
+        told["plan"] = _fresh(Plan()) | told["plan"]  # a state from before a setting existed had its default
         faults = [_difference(name, told.get(name), mine[name]) for name in mine]
         if len(told["losses"]) > self.plan.epochs:
             faults.append(f"it is at epoch {len(told['losses'])}, {self.plan.epochs} are asked for")
@@ -235,6 +189,11 @@ class _State:
             raise Problem(
                 f"{folder} is the state of another training: {told_faults}. Give another, or delete this one."
             )
+
+
+def _fresh(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON gives it back."""
+    return json.loads(json.dumps(asdict(plan)))
 
 
 def _difference(name: str, came: Any, wanted: Any) -> str:
@@ -281,20 +240,3 @@ def _board(folder: Path | None, first: int) -> Iterator[Callable[[History], None
             writer.flush()
 
         yield write
-
-
-def flat_weights(module: nn.Module) -> np.ndarray:
-    """All weights of a module's state, in its order, as one array (n,) float32: what `Model.save` keeps of it."""
-    parts = [tensor.detach().cpu().float().numpy().ravel() for tensor in module.state_dict().values()]
-    return np.concatenate(parts).astype(np.float32)
-
-
-def with_flat_weights(module: nn.Module, weights: np.ndarray) -> nn.Module:
-    """The module with the weights that `flat_weights` took of its like, in evaluation mode. Raises Problem on size."""
-    state = module.state_dict()
-    if weights.shape != ((size := sum(tensor.numel() for tensor in state.values())),):
-        raise Problem(f"this network has {size} weights; got an array of shape {weights.shape}. Check its parameters.")
-    cuts = np.cumsum([tensor.numel() for tensor in state.values()])[:-1]
-    parts = zip(state.items(), np.split(weights, cuts), strict=True)
-    module.load_state_dict({name: torch.from_numpy(part.copy()).view(old.shape) for (name, old), part in parts})
-    return module.eval()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recutils.encode.checkpoint import Checkpoint, check_available
+from recutils.encode.checkpoint import Checkpoint
 from recutils.encode.decoder import find_decoder, open_decoder
 from recutils.encode.encoder import DEVICES, PRECISIONS
 from recutils.model.threads import one_thread
@@ -217,12 +217,3 @@ def taken_apart(model: "PreTrainedModel", upper: int) -> tuple[nn.Module, nn.Mod
     below.config.num_hidden_layers = n - upper
     model.requires_grad_(False)
     return below.eval(), above.eval(), model.lm_head.weight.detach()
-
-
-def fastest_precision() -> str:
-    """ "bf16" where this processor computes with it, else "fp32"."""
-    try:
-        check_available("bf16", "cpu")
-    except Problem:
-        return "fp32"
-    return "bf16"

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from recutils import runs
+from recutils.model.plan import History, Plan
 from recutils.model.threads import one_thread
-from recutils.model.training import Batch, History, Plan, seeded, train
+from recutils.model.training import Batch, seeded, train
 from recutils.tables import Problem
 from recutils.tune.decoder import Decoder, Read, together
 from recutils.tune.packing import ROW, layout, rows

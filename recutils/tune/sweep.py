@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from recutils.model.training import Plan
+from recutils.model.plan import Plan
 from recutils.tables import Problem
 from recutils.tune.decoder import Decoder, Read
 from recutils.tune.lora import Adapted, Lora, tune

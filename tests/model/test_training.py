@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from recutils.model.training import History, Plan, flat_weights, seeded, train, with_flat_weights
+from recutils.model.training import History, Plan, seeded, train
+from recutils.model.weights import flat_weights, with_flat_weights
 from recutils.tables import Problem
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32))
@@ -206,3 +207,19 @@ def test_weights_as_one_array_and_back() -> None:
     assert torch.equal(with_flat_weights(other, weights)(INPUTS), module.eval()(INPUTS))
     with pytest.raises(Problem, match="this network has 31 weights"):
         with_flat_weights(other, weights[1:])
+
+
+def test_the_learning_rate_rises_and_falls_and_weights_may_learn_at_rates_of_their_own() -> None:
+    plan = Plan(warm_up=2, steps=6, rates=(("head", 10.0),))
+    assert [plan.share(step) for step in range(1, 8)] == [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [Plan().share(1), Plan(warm_up=4).share(2), Plan(steps=2).share(2)] == [1.0, 0.5, 0.5]
+    assert (plan.factor("head.weight"), plan.factor("trunk.head")) == (10.0, 1.0)
+
+
+def test_a_rate_of_zero_keeps_weights_as_they_are() -> None:
+    module = network()
+    names = [name for name, _ in module.named_parameters()]
+    before = [weight.detach().clone() for weight in module.parameters()]
+    train(module, batches, loss, Plan(epochs=1, rates=((names[0], 0.0),)))
+    kept = [torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
+    assert kept == [True] + [False] * (len(names) - 1)

@@ -1,4 +1,4 @@
-"""A tiny decoder with random weights and a handful of words, and windows with a planted taste."""
+"""A tiny encoder and a tiny decoder with known words, labelled texts and windows that these words decide."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +7,55 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recutils.data.labelled import Labelled
 from recutils.tables import Interactions
 from recutils.tune.decoder import Decoder
+from recutils.tune.states import Base, States, states_of
 from recutils.tune.windows import windows
 
+WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] good fine bad poor dress shirt the a very and runs small large soft red".split()
 FILMS = "alien brazil casino dogma evita fargo gandhi heat".split()
-WORDS = ["[PAD]", "[UNK]", "[END]", "Yes", "No", "A", "B", ":", ",", "?", "liked", "not", "best", "Answer", *FILMS]
+SPOKEN = ["[PAD]", "[UNK]", "[END]", "Yes", "No", "A", "B", ":", ",", "?", "liked", "not", "best", "Answer", *FILMS]
 
 
-def save_tiny(folder: Path, layers: int = 3, room: int = 64, seed: int = 0) -> Path:
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> str:
+    """The folder of a BERT of two layers and 16 numbers with random weights."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tune") / "model"
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, **size)).save_pretrained(folder)
+    torch.set_rng_state(state)
+    BertTokenizerFast(vocab={word: row for row, word in enumerate(WORDS)}, model_max_length=32).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def planted() -> Labelled:
+    """200 texts; those with good or fine are 1, those with bad or poor 0."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, size=200)
+    telling = [rng.choice(["good", "fine"] if label else ["bad", "poor"]) for label in labels]
+    others = [" ".join(rng.choice(WORDS[9:], size=rng.integers(1, 4))) for _ in labels]
+    texts = [f"{rest} {word} {rest}" for word, rest in zip(telling, others, strict=True)]
+    return Labelled("planted", tuple(texts), labels, ("bad", "good"))
+
+
+@pytest.fixture(scope="session")
+def base(tiny: str) -> Base:
+    return Base(tiny, frozen=1, max_tokens=16)
+
+
+@pytest.fixture(scope="session")
+def states(base: Base, planted: Labelled) -> States:
+    return states_of(base, planted.texts)
+
+
+def save_reader(folder: Path, layers: int = 3, room: int = 64, seed: int = 0) -> Path:
     """A Llama of a few layers and 16 numbers with random weights, saved as its publisher would."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -25,12 +65,12 @@ def save_tiny(folder: Path, layers: int = 3, room: int = 64, seed: int = 0) -> P
     torch.manual_seed(seed)
     size = {"hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 32}
     config = LlamaConfig(
-        vocab_size=len(WORDS), num_hidden_layers=layers, max_position_embeddings=room, initializer_range=0.3,
+        vocab_size=len(SPOKEN), num_hidden_layers=layers, max_position_embeddings=room, initializer_range=0.3,
         pad_token_id=0, eos_token_id=2, bos_token_id=2, tie_word_embeddings=True, **size,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     torch.set_rng_state(state)
-    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(SPOKEN)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = {"pad_token": "[PAD]", "eos_token": "[END]", "unk_token": "[UNK]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends).save_pretrained(folder)
@@ -38,18 +78,18 @@ def save_tiny(folder: Path, layers: int = 3, room: int = 64, seed: int = 0) -> P
 
 
 @pytest.fixture(scope="session")
-def make_tiny() -> Callable[..., Path]:
-    return save_tiny
+def make_reader() -> Callable[..., Path]:
+    return save_reader
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("decoder") / "model")
+def reader_folder(tmp_path_factory) -> Path:
+    return save_reader(tmp_path_factory.mktemp("decoder") / "model")
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_folder) -> Decoder:
-    return Decoder(tiny_folder, upper=2)
+def reader(reader_folder) -> Decoder:
+    return Decoder(reader_folder, upper=2)
 
 
 @pytest.fixture(scope="session")

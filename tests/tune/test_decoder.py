@@ -7,7 +7,7 @@ import torch
 from recutils.encode.decoder import find_decoder, open_decoder
 from recutils.tables import Problem
 from recutils.tune import scoring
-from recutils.tune.decoder import Decoder, fastest_precision
+from recutils.tune.decoder import Decoder
 from recutils.tune.prompts import Wording, examples, next_titles, questions
 
 FILMS = "alien brazil casino dogma evita fargo gandhi heat".split()
@@ -18,9 +18,9 @@ SAID = Wording(
 
 
 @pytest.fixture(scope="module")
-def plain(tiny_folder):
+def plain(reader_folder):
     """Log p of every next token by the whole model, one text at a time: (tokens, words)."""
-    tokenizer, model = open_decoder(find_decoder(tiny_folder), "fp32", "cpu")
+    tokenizer, model = open_decoder(find_decoder(reader_folder), "fp32", "cpu")
 
     def logs(text: str) -> tuple[list[int], np.ndarray]:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -30,18 +30,18 @@ def plain(tiny_folder):
     return tokenizer, logs
 
 
-def test_yes_or_no_is_what_the_whole_model_says(tiny, plain, asked) -> None:
+def test_yes_or_no_is_what_the_whole_model_says(reader, plain, asked) -> None:
     tokenizer, logs = plain
-    found = scoring.yes_no(tiny, asked, FILMS, SAID)
+    found = scoring.yes_no(reader, asked, FILMS, SAID)
     yes, no = (tokenizer(word)["input_ids"][0] for word in ("Yes", "No"))
     texts = [begin + ask for begin, asks in questions(asked, FILMS, SAID) for ask in asks]
     wanted = [logs(text)[1][-1][yes] - logs(text)[1][-1][no] for text in texts]
     assert np.std(wanted) > 0.05 and found == pytest.approx(wanted, abs=1e-4)
 
 
-def test_likelihood_is_what_the_whole_model_says(tiny, plain, asked) -> None:
+def test_likelihood_is_what_the_whole_model_says(reader, plain, asked) -> None:
     _, logs = plain
-    found = scoring.likelihoods(tiny, asked[:5], FILMS, SAID)
+    found = scoring.likelihoods(reader, asked[:5], FILMS, SAID)
 
     def summed(begin: str, ending: str) -> float:
         n = len(logs(begin)[0])
@@ -55,70 +55,69 @@ def test_likelihood_is_what_the_whole_model_says(tiny, plain, asked) -> None:
     assert np.array_equal(found.corrected, found.personal - found.neutral)
 
 
-def test_company_and_sharing_change_no_score(tiny, asked) -> None:
-    together = scoring.yes_no(tiny, asked, FILMS, SAID)
-    apart = [scoring.yes_no(tiny, one.apart(), FILMS, SAID) for one in asked]
+def test_company_and_sharing_change_no_score(reader, asked) -> None:
+    together = scoring.yes_no(reader, asked, FILMS, SAID)
+    apart = [scoring.yes_no(reader, one.apart(), FILMS, SAID) for one in asked]
     assert together == pytest.approx(np.concatenate(apart), abs=1e-5)
 
 
-def test_a_kept_beginning_gives_the_scores_of_the_whole_text(tiny, asked) -> None:
+def test_a_kept_beginning_gives_the_scores_of_the_whole_text(reader, asked) -> None:
     solved = examples(asked[:1], FILMS, SAID)
-    kept = tiny.begin(solved)
+    kept = reader.begin(solved)
     texts = questions(asked[1:4], FILMS, SAID)
-    whole = tiny.answers(tiny.read([(solved + begin, asks) for begin, asks in texts]), " Yes", " No")
+    whole = reader.answers(reader.read([(solved + begin, asks) for begin, asks in texts]), " Yes", " No")
     for _ in range(2):  # reading after it leaves it as it was
-        found = tiny.answers(tiny.read(texts, kept), " Yes", " No", kept)
+        found = reader.answers(reader.read(texts, kept), " Yes", " No", kept)
         assert found == pytest.approx(whole, abs=1e-5)
     begin, asks = texts[0]
-    visit = tiny.begin(begin)
-    assert tiny.answers(tiny.read([("", asks)], visit), " Yes", " No", visit) == pytest.approx(
-        tiny.answers(tiny.read(texts[:1]), " Yes", " No"), abs=1e-5
+    visit = reader.begin(begin)
+    assert reader.answers(reader.read([("", asks)], visit), " Yes", " No", visit) == pytest.approx(
+        reader.answers(reader.read(texts[:1]), " Yes", " No"), abs=1e-5
     )
 
 
 @pytest.mark.parametrize("upper", [1, 2])
-def test_where_the_model_is_cut_changes_nothing(tiny_folder, asked, upper) -> None:
-    found = scoring.yes_no(Decoder(tiny_folder, upper=upper), asked[:3], FILMS, SAID)
-    assert found == pytest.approx(scoring.yes_no(Decoder(tiny_folder, upper=2), asked[:3], FILMS, SAID), abs=1e-5)
+def test_where_the_model_is_cut_changes_nothing(reader_folder, asked, upper) -> None:
+    found = scoring.yes_no(Decoder(reader_folder, upper=upper), asked[:3], FILMS, SAID)
+    assert found == pytest.approx(scoring.yes_no(Decoder(reader_folder, upper=2), asked[:3], FILMS, SAID), abs=1e-5)
 
 
-def test_a_choice_is_asked_in_both_orders(tiny, asked) -> None:
-    found = scoring.choices(tiny, asked[:3], FILMS, SAID)
+def test_a_choice_is_asked_in_both_orders(reader, asked) -> None:
+    found = scoring.choices(reader, asked[:3], FILMS, SAID)
     swapped = [
         one.__class__(one.user, one.history, one.likes, one.candidates[::-1], one.labels[::-1]) for one in asked[:3]
     ]
     assert found.shape == (3, 2) and found[:, ::-1] == pytest.approx(
-        scoring.choices(tiny, swapped, FILMS, SAID), abs=1e-5
+        scoring.choices(reader, swapped, FILMS, SAID), abs=1e-5
     )
 
 
-def test_prices_name_three_ways(tiny, asked) -> None:
-    found = scoring.price(tiny, asked[0], FILMS, SAID)
+def test_prices_name_three_ways(reader, asked) -> None:
+    found = scoring.price(reader, asked[0], FILMS, SAID)
     assert len(found) == 3 and (found["ms for a list"] > 0).all()
 
 
-def test_what_cannot_be_read_is_refused(tiny, tiny_folder, tmp_path, asked) -> None:
+def test_what_cannot_be_read_is_refused(reader, reader_folder, tmp_path, asked) -> None:
     with pytest.raises(Problem, match="room for 64"):
-        tiny.read([("alien " * 60, [" heat" * 5])])
+        reader.read([("alien " * 60, [" heat" * 5])])
     with pytest.raises(Problem, match="room for 64"):
-        tiny.begin("alien " * 65)
+        reader.begin("alien " * 65)
     with pytest.raises(Problem, match="at least one candidate"):
-        tiny.read([("alien", [])])
+        reader.read([("alien", [])])
     with pytest.raises(Problem, match="empty"):
-        tiny.read([("alien", [""])])
+        reader.read([("alien", [""])])
     with pytest.raises(Problem, match="same token"):
-        tiny.contrast("Yes", "Yes :")
+        reader.contrast("Yes", "Yes :")
     with pytest.raises(Problem, match=r"upper must lie in 1\.\.2"):
-        _ = Decoder(tiny_folder, upper=3).parts
+        _ = Decoder(reader_folder, upper=3).parts
     with pytest.raises(Problem, match="precision"):
-        Decoder(tiny_folder, precision="fp16")
-    assert fastest_precision() in ("bf16", "fp32")
+        Decoder(reader_folder, precision="fp16")
 
 
-def test_another_architecture_is_refused(tmp_path, make_tiny) -> None:
+def test_another_architecture_is_refused(tmp_path, make_reader) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    folder = make_tiny(tmp_path / "gpt")
+    folder = make_reader(tmp_path / "gpt")
     for name in ("model.safetensors", "config.json", "generation_config.json"):
         (folder / name).unlink(missing_ok=True)
     GPT2LMHeadModel(GPT2Config(vocab_size=30, n_embd=16, n_layer=2, n_head=2, n_positions=32)).save_pretrained(folder)

@@ -1,4 +1,5 @@
-"""Lists beyond accuracy: coverage, concentration, novelty, variety. Accuracy is in metrics.py, re-ranking in rank.
+"""Lists beyond accuracy: coverage, concentration, novelty, variety, serendipity. Accuracy is in metrics.py,
+whose tastes a list serves in tastes.py, re-ranking in rank.
 
 Lists follow the laws of metrics.py: (n_users, k) item rows, -1 at the end where items ran out; -1 counts as no item.
 """
@@ -7,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from recutils.data.prepare import gini as gini  # the same coefficient for data and for exposure
-from recutils.evaluate.hits import checked_lists, stored_entries
+from recutils.evaluate.hits import checked_lists, hits, stored_entries
 from recutils.tables import Problem
 
 
@@ -84,6 +85,44 @@ def intra_list_distance(lists: np.ndarray, vectors: np.ndarray | sparse.csr_matr
     cosines = (_square_sums(shown @ unit) - counts) / 2  # |sum of unit vectors|^2 = n + 2 x the cosines of all pairs
     distance = 1 - np.divide(cosines, pairs, out=np.full(len(lists), np.nan), where=pairs > 0)
     return np.maximum(distance, 0.0)  # copies may come out at -1e-16
+
+
+def mean_distance(lists: np.ndarray, distance: np.ndarray, k: int | None = None) -> np.ndarray:
+    """The mean of a table's distances over all pairs within each list: (n_users,), NaN where no pair has a distance.
+
+    distance: (n_items, n_items), symmetric; NaN marks a pair of unknown distance, which is left out. With 1 - cosine it
+    is `intra_list_distance`, and much faster when many lists are judged.
+
+    >>> distance = np.array([[0, 1, 3], [1, 0, np.nan], [3, np.nan, 0]])
+    >>> mean_distance(np.array([[0, 1, 2], [2, 0, -1], [1, 2, -1]]), distance).tolist()
+    [2.0, 3.0, nan]
+    """
+    lists = checked_lists(lists, len(distance), k)
+    first, second = np.triu_indices(lists.shape[1], 1)
+    between = distance[lists[:, first], lists[:, second]].astype(np.float64)
+    there = (lists[:, first] >= 0) & (lists[:, second] >= 0) & ~np.isnan(between)
+    pairs = there.sum(axis=1)
+    total = np.where(there, between, 0.0).sum(axis=1)
+    return np.divide(total, pairs, out=np.full(len(lists), np.nan), where=pairs > 0)
+
+
+def serendipity(lists: np.ndarray, truth: sparse.csr_matrix, obvious: np.ndarray, k: int | None = None) -> np.ndarray:
+    """The share of the k places that hit with an item which is not obvious: (n_users,), NaN without truth.
+
+    obvious: (n_users, any) item rows that an impersonal rule would have shown, such as popularity's lists; -1 is none.
+    Source: Ge, Delgado-Battenfeld & Jannach 2010, section 3.2, with hits as the useful items.
+
+    >>> truth = sparse.csr_matrix([[1, 1, 0, 0], [0, 0, 0, 1]])
+    >>> serendipity(np.array([[0, 1], [3, 2]]), truth, np.array([[0, 2], [3, 0]])).tolist()
+    [0.5, 0.0]
+    """
+    found = hits(lists, truth, k)
+    lists, known = checked_lists(lists, truth.shape[1], k), checked_lists(obvious, truth.shape[1])
+    if len(known) != len(lists):
+        raise Problem(f"obvious needs a row for each of the {len(lists)} lists; got {len(known)}")
+    surprising = found.at & ~(lists[:, :, None] == known[:, None, :]).any(axis=2)
+    share = surprising.sum(axis=1) / found.k
+    return np.where(found.n_truth > 0, share, np.nan)
 
 
 def _square_sums(rows: np.ndarray | sparse.csr_matrix) -> np.ndarray:

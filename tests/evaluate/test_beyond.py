@@ -85,3 +85,24 @@ def test_intra_list_distance_limits() -> None:
         beyond.intra_list_distance(np.array([[0, 9]]), vectors)
     with pytest.raises(Problem, match="no events"):
         beyond.novelty(np.array([[0, 1]]), sparse.csr_matrix((3, 4)))
+
+
+def test_a_table_of_distances_gives_the_same_as_vectors() -> None:
+    rng = np.random.default_rng(0)
+    vectors, lists = rng.normal(size=(30, 4)), rng.permuted(np.tile(np.arange(30), (20, 1)), axis=1)[:, :6]
+    vectors[3], lists[0, 4:] = 0, -1
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    distance = 1 - unit @ unit.T
+    distance[3], distance[:, 3] = np.nan, np.nan
+    found = beyond.mean_distance(lists, distance)
+    np.testing.assert_allclose(found, beyond.intra_list_distance(lists, vectors), atol=1e-12)
+
+
+def test_serendipity_needs_a_hit_that_is_not_obvious() -> None:
+    truth = sparse.csr_matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    lists, obvious = np.array([[0, 1, 3], [0, 1, -1], [0, 1, 2]]), np.array([[0], [-1], [1]])
+    found = beyond.serendipity(lists, truth, obvious)
+    assert found[:2].tolist() == pytest.approx([1 / 3, 2 / 3]) and np.isnan(found[2])
+    assert (beyond.serendipity(lists[:2], truth[:2], lists[:2]) == 0).all()
+    with pytest.raises(Problem, match="row for each"):
+        beyond.serendipity(lists, truth, obvious[:1])

@@ -1,7 +1,7 @@
 """Cheap models first, dear ones on what they leave: the order of a cascade, its cost, and which lists need the rest.
 
 Nothing is scored here: each stage's scores come in as a table over the candidates. Stopping inside one encoder is
-tune/exits.py. Source of the idea: Wang, Lin and Metzler (2011), "A cascade ranking model for efficient ranked retrieval".
+tune/exits.py. The idea: Wang, Lin and Metzler (2011), "A cascade ranking model for efficient ranked retrieval".
 """
 
 from collections.abc import Sequence
@@ -128,8 +128,7 @@ def few_of_each(relevant: np.ndarray, users: np.ndarray, n_each: int, rng: np.ra
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-LAYER_MFLOP = (
-    2 * 12 * 384**2 / 1e6
+LAYER_MFLOP = 2 * 12 * 384**2 / 1e6  # a token through a layer of 384 numbers: 12 d^2 products and sums
 )  # a token through one layer of 384 numbers: 12 d^2 products and sums, attention apart
 
 

@@ -2,7 +2,7 @@
 
 Multi-exit training follows BranchyNet (Teerapittayanon et al. 2016) and DeeBERT (Xin et al. 2020); here all exits and
 the layers between them are trained at once, with the plain sum of their losses. The rule is confidence: the first exit
-whose likeliest class has at least that exit's threshold of probability answers. Cascades of whole models are in rank/cascade.py.
+answers whose likeliest class reaches that exit's threshold. Cascades of whole models are in rank/cascade.py.
 """
 
 import copy
@@ -79,9 +79,7 @@ def summed_loss(smoothing: float = 0.0) -> Loss:
 
     def loss(module: nn.Module, labels: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         found = module(hidden, mask)
-        each = [
-            nn.functional.cross_entropy(found[:, i], labels, label_smoothing=smoothing) for i in range(found.shape[1])
-        ]
+        each = [nn.functional.cross_entropy(one, labels, label_smoothing=smoothing) for one in found.unbind(dim=1)]
         return torch.stack(each).mean()
 
     return loss
@@ -168,7 +166,7 @@ def _checked(thresholds: Sequence[float], n_exits: int) -> np.ndarray:
 def choose_thresholds(
     chances: np.ndarray, labels: np.ndarray, most_layers: float, frozen: int, grid: Sequence[float] = GRID
 ) -> tuple[float, ...]:
-    """The thresholds of the highest validation AUC (two classes) among those that take at most `most_layers` on average.
+    """The thresholds of the highest validation AUC (two classes) that take at most `most_layers` on average.
 
     All combinations of the grid are tried. Raises Problem when none is cheap enough, and when there are too many.
     """

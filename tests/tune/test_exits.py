@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recutils.evaluate.labels import auc
 from recutils.tables import Problem
 from recutils.tune.classifier import Recipe, fit
 from recutils.tune.exits import NEVER, all_logits, answer, choose_thresholds, leave, new_exits, scales, summed_loss
@@ -55,7 +56,9 @@ def test_chosen_thresholds_keep_the_budget_and_lose_least() -> None:
     grid = (0.6, 0.7, 0.8, 0.9, NEVER)
     chosen = choose_thresholds(chances, labels, 4.5, 4, grid)
     assert leave(chances, chosen).layers(4) <= 4.5 and chosen != (NEVER,)
-    assert choose_thresholds(chances, labels, 5.0, 4, grid) == (NEVER,)
+    values = {one: auc(labels, leave(chances, [one]).chances[:, 1]) for one in grid}
+    assert choose_thresholds(chances, labels, 5.0, 4, grid) == (max(values, key=values.get),)
+    assert values[max(values, key=values.get)] > values[0.6]
     with pytest.raises(Problem, match="Freeze fewer"):
         choose_thresholds(chances, labels, 3.9, 4, grid)
     with pytest.raises(Problem, match="too many"):

@@ -1,20 +1,56 @@
 """Cheap models first, dear ones on what they leave: the order of a cascade, its cost, and which lists need the rest.
 
-Nothing is scored here: each stage's scores come in as a table over the candidates. Stopping inside one encoder is
+Scores come in as tables over the candidates; only the two cheap stages are made here. Stopping inside one encoder is
 tune/exits.py. The idea: Wang, Lin and Metzler (2011), "A cascade ranking model for efficient ranked retrieval".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from recutils.tables import Problem
+from recutils.model.ease import EASE
+from recutils.rank.blend import standardised
+from recutils.rank.top import top_k
+from recutils.tables import Interactions, Problem
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
+
+
+def two_stages(train: Interactions, vectors: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates of EASE (n_users, n) and their scores (n_users, n, 2): EASE's, and the cosine of each item's text to
+    the person's mean text vector, both standardised within the person. vectors: (n_items, d) of length 1."""
+    histories = train.matrix()
+    scores = standardised(EASE(reg=500.0).fit(train).score(histories))
+    items = top_k(scores, histories, n)
+    near = standardised((train.matrix("binary") @ vectors) @ vectors.T)
+    return items, np.stack([np.take_along_axis(one, np.maximum(items, 0), axis=1) for one in (scores, near)], axis=2)
+
+
+def best(candidates: np.ndarray, scores: np.ndarray, depth: int) -> np.ndarray:
+    """The `depth` candidates with the highest scores, in their order: what the next stage reads."""
+    return np.take_along_axis(candidates, np.argsort(-scores, axis=1, kind="stable")[:, :depth], axis=1)
+
+
+def placed(candidates: np.ndarray, read: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (n_users, depth) of the items that were read, at these items' places among the candidates; NaN elsewhere.
+
+    >>> placed(np.array([[7, 8, 9]]), np.array([[9, 7]]), np.array([[0.1, 0.2]])).tolist()
+    [[0.2, nan, 0.1]]
+    """
+    same = candidates[:, :, None] == read[:, None, :]
+    return np.where(same.any(axis=2), (same * values[:, None, :]).sum(axis=2), np.nan)
+
+
+def pairs_of(
+    people: Mapping[int, str], words: Sequence[str], users: np.ndarray, lists: np.ndarray
+) -> tuple[list[str], list[str]]:
+    """Every user with every item of the user's list, as two lists of texts, user by user. people: user row -> text."""
+    firsts = [people[user] or "unknown" for user, row in zip(users, lists, strict=True) for _ in row]
+    return firsts, [words[item] for item in np.asarray(lists).ravel()]
 
 
 def cascade(
@@ -129,7 +165,6 @@ def few_of_each(relevant: np.ndarray, users: np.ndarray, n_each: int, rng: np.ra
 
 
 LAYER_MFLOP = 2 * 12 * 384**2 / 1e6  # a token through a layer of 384 numbers: 12 d^2 products and sums
-)  # a token through one layer of 384 numbers: 12 d^2 products and sums, attention apart
 
 
 def encoder_mflop(tokens: float, layers: float) -> float:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 NEVER = 1.01  # a threshold that no probability reaches
-GRID = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, NEVER)
+GRID = (0.6, 0.75, 0.85, 0.9, 0.95, 0.98, 0.99, NEVER)
 MOST_COMBINATIONS = 20_000
 
 

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recutils.rank.cascade import cascade, encoder_mflop, few_of_each, hits, margins, mixer
+from recutils.rank.cascade import (
+    best,
+    cascade,
+    encoder_mflop,
+    few_of_each,
+    hits,
+    margins,
+    mixer,
+    pairs_of,
+    two_stages,
+)  # fmt: skip
 from recutils.tables import Problem
 
 CANDIDATES = np.array([[10, 11, 12, 13], [20, 21, 22, -1]])
@@ -73,3 +83,21 @@ def test_cost_of_a_layer_on_paper() -> None:
 def test_bad_input(stages: list, depths: list, k: int, word: str) -> None:
     with pytest.raises(Problem, match=word):
         cascade(CANDIDATES, stages, depths, k)
+
+
+def test_two_stages_give_unseen_candidates_and_both_scores(ratings) -> None:
+    vectors = np.random.default_rng(0).normal(size=(ratings.n_items, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    items, scores = two_stages(ratings, vectors, 5)
+    assert items.shape == (ratings.n_users, 5) and scores.shape == (ratings.n_users, 5, 2)
+    seen = ratings.matrix("binary").toarray()
+    real = items >= 0
+    assert not seen[np.nonzero(real)[0], items[real]].any()
+    assert (np.diff(scores[:, :, 0], axis=1)[real[:, 1:]] <= 0).all()
+
+
+def test_pairs_and_the_best_of_a_list() -> None:
+    assert best(CANDIDATES, FIRST, 2).tolist() == [[10, 11], [-1, 21]]
+    words = {0: "likes a", 5: ""}
+    found = pairs_of(words, ["x", "y", "z"], np.array([0, 5]), np.array([[2, 0], [1, 1]]))
+    assert found == (["likes a", "likes a", "unknown", "unknown"], ["z", "x", "y", "y"])

@@ -1,7 +1,8 @@
 """Remedies against over-fitting with few labels, each to be switched on alone: M10 of the project.
 
-Some change the loss, some the texts, some the recipe. What works on tokens' vectors works on those that the tuned layers
-are given (states.py), not on the token embeddings below the frozen layers: a departure from the papers, for speed.
+Some change the loss, some the texts, some the recipe. What works on tokens' vectors works on those that the tuned
+layers are given (states.py), not on the token embeddings below the frozen layers: a departure from the papers, for
+speed.
 """
 
 import re

@@ -230,3 +230,34 @@ def _articles(
         before=tuple(item[one] for one in past), values=tuple(value[one] for one in past), positions=where[order],
         notes=(f"{len(twice):,} pairs of {n_readers:,} readers; items not read are drawn {negatives}.",),
     )  # fmt: skip
+
+
+def to_rank(dataset: Dataset, windows: Pairs, shown: np.ndarray) -> Pairs:
+    """Each window's person beside each of the first items of `shown` that were not met before: n x c pairs in order.
+
+    windows: one for each person, as movie_pairs gave them. shown: item rows, in the order in which they are taken, such
+    as the most popular ones; each person gets as many as all can. The label tells whether the person liked the item at
+    the window's event or later. Raises Problem for several windows of one person, and when fewer than two are left.
+    """
+    if len(np.unique(windows.groups)) < len(windows):
+        raise Problem("one window for each person is expected; some have several. Keep the first of each.")
+    rows = dataset.interactions.rows
+    user, item, time = (rows[name].to_numpy() for name in ("user", "item", "time"))
+    old, later = [], []
+    for person, asked in zip(windows.groups, windows.positions, strict=True):
+        mine = user == person
+        old.append(np.isin(shown, item[mine & (time < time[asked])]))
+        later.append(np.isin(shown, item[mine & (time >= time[asked]) & (rows["value"].to_numpy() >= LIKED)]))
+    n_each = min(int((~one).sum()) for one in old)
+    if n_each < 2:
+        raise Problem(f"{len(shown)} items are too few: somebody has met all but {n_each}. Name more items to show.")
+    places = np.stack([np.flatnonzero(~one)[:n_each] for one in old])
+    who = np.repeat(np.arange(len(windows)), n_each)
+    items, words = shown[places.ravel()], item_words(dataset)
+    return Pairs(
+        name=f"{dataset.name} lists", texts=tuple(windows.texts[row] for row in who),
+        seconds=tuple(words[row] for row in items), classes=LEVELS[2], groups=windows.groups[who], items=items,
+        labels=np.concatenate([one[place] for one, place in zip(later, places, strict=True)]).astype(np.int64),
+        before=tuple(windows.before[row] for row in who), values=tuple(windows.values[row] for row in who),
+        positions=np.full(len(who), -1), notes=(f"{len(windows)} people, {n_each} items each.",),
+    )  # fmt: skip

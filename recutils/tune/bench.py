@@ -15,6 +15,7 @@ from recutils.data.labelled import Labelled
 from recutils.model.plan import History
 from recutils.model.training import Say, seeded
 from recutils.tables import Problem
+from recutils.tune.baselines import counted_words
 from recutils.tune.classifier import Recipe, fit, new_classifier, probabilities, softmax
 from recutils.tune.kept import MODULES, Arrays, digest, kept
 from recutils.tune.remedies import Remedy, tuned_with
@@ -82,10 +83,36 @@ class Bench:
         """Probabilities (n_asked, n_classes) of a classifier tuned on these rows."""
         return self._kept("classifier", rows, recipe, lambda folder: self._classifier(rows, recipe, folder))["chances"]
 
-    def history(self, rows: np.ndarray, recipe: Recipe) -> History:
-        """Loss of each epoch of that training, from what is kept of it; without a validation part no values."""
-        found = self._kept("classifier", rows, recipe, lambda folder: self._classifier(rows, recipe, folder))
-        return History(tuple(found["losses"].tolist()), ())
+    def watched(self, rows: np.ndarray, recipe: Recipe, watched: np.ndarray) -> History:
+        """Loss and, as `values`, minus the log loss on the watched rows, after each epoch of such a training."""
+
+        def make(_: Path) -> Arrays:
+            given, seen = self.states.only(self.at(rows)), self.states.only(self.at(watched))
+            labels = self.found.labels[watched]
+            with seeded(recipe.seed):
+                made = new_classifier(self.base, len(self.found.classes), dropout=recipe.dropout)
+            history = fit(
+                made, given, self.found.labels[rows], recipe,
+                validate=lambda module: float(np.log(_given(probabilities(module, seen), labels)).mean()),
+            )  # fmt: skip
+            return {"losses": np.array(history.losses), "values": np.array(history.values)}
+
+        found = self._kept("watched", rows, recipe, make, watched=digest(watched))
+        return History(tuple(found["losses"].tolist()), tuple(found["values"].tolist()))
+
+    def counted(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities (n_asked, n_classes) of counted words with logistic regression, learnt from these rows."""
+
+        def make(_: Path) -> Arrays:
+            texts, asked = (
+                [f"{self.found.texts[row]} {self.found.seconds[row]}" if self.found.seconds else self.found.texts[row]
+                 for row in some] for some in (rows, self.asked)
+            )  # fmt: skip
+            labels, n_classes = self.found.labels[rows], len(self.found.classes)
+            return {"chances": counted_words(texts, labels, asked, n_classes=n_classes)}
+
+        code = ("recutils.tune.baselines", "recutils.tune.bench")
+        return self._kept("counted words", rows, Recipe(), make, modules=code)["chances"]
 
     def remedied(self, rows: np.ndarray, recipe: Recipe, remedy: Remedy, wordings: Sequence[str] = ()) -> np.ndarray:
         """The same with one remedy. wordings: these rows' texts in other words, where the remedy wants them."""
@@ -152,3 +179,8 @@ def _distinct(states: States) -> tuple[States, np.ndarray]:
     where = np.array([first.setdefault(id(row), len(first)) for row in states.rows])
     kept_rows = {id(row): row for row in states.rows}
     return States(tuple(kept_rows[name] for name in first)), where
+
+
+def _given(chances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The probability of each row's own label, kept off 0."""
+    return np.maximum(chances[np.arange(len(labels)), labels], 1e-12)

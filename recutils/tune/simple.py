@@ -1,4 +1,4 @@
-"""The rules without words that a tuned encoder must beat on pairs of a history and an item. No network here."""
+"""Rules without words that a tuned encoder must beat on pairs of a history and an item, and blends. No network here."""
 
 import numpy as np
 from scipy import sparse
@@ -58,3 +58,13 @@ def likeness(pairs: Pairs, vectors: np.ndarray | sparse.csr_matrix) -> np.ndarra
     else:
         products, lengths = np.einsum("nd,nd->n", people, asked), np.linalg.norm(people, axis=1)
     return np.divide(products, lengths, out=np.zeros(len(pairs)), where=lengths > 0)
+
+
+def blended(*tables: np.ndarray) -> np.ndarray:
+    """Probabilities (n, n_classes) from the mean of the models' log probabilities, brought back to sum 1.
+
+    For two classes: the mean of the log odds. Nothing is fitted.
+    """
+    mean = np.mean([np.log(np.maximum(table, 1e-12)) for table in tables], axis=0)
+    raised = np.exp(mean - mean.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recutils.data.labelled import parts
-from recutils.data.pairs import LIKED, Pairs, article_pairs, levels, movie_pairs, told
+from recutils.data.pairs import LIKED, Pairs, article_pairs, levels, movie_pairs, to_rank, told
 from recutils.tables import Dataset, Interactions, Problem
 
 N_USERS, N_ITEMS = 30, 40
@@ -133,3 +133,23 @@ def test_what_cannot_be_asked_is_told(films: Dataset) -> None:
     scale = films.interactions.rows.assign(value=films.interactions.rows["value"] * 20)
     with pytest.raises(Problem, match="Rescale"):
         movie_pairs(replace(films, interactions=Interactions(scale, N_USERS, N_ITEMS)), 20)
+
+
+def test_lists_to_rank_hold_what_was_not_met_and_know_what_is_liked_later(films: Dataset, pairs: Pairs) -> None:
+    first = pairs.only(np.unique(pairs.groups, return_index=True)[1])
+    shown = np.argsort(-np.bincount(films.interactions.item, minlength=N_ITEMS), kind="stable")[:25]
+    found = to_rank(films, first, shown)
+    n_each = len(found) // len(first)
+    rows = films.interactions.rows
+    assert 2 <= n_each <= 25 and len(found) == n_each * len(first)
+    for row in range(0, len(found), 7):
+        person, item = found.groups[row], found.items[row]
+        asked = rows.time.iloc[first.positions[row // n_each]]
+        mine = rows[(rows.user == person) & (rows.item == item)]
+        assert not (mine.time < asked).any() and item not in found.before[row]
+        assert found.labels[row] == int((mine.value >= LIKED).any())
+        assert found.texts[row] == first.texts[row // n_each]
+    with pytest.raises(Problem, match="one window"):
+        to_rank(films, pairs, shown)
+    with pytest.raises(Problem, match="Name more"):
+        to_rank(films, first, shown[:1])

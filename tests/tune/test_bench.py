@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recutils.evaluate.labels import log_loss
 from recutils.tables import Problem
 from recutils.tune.bench import Bench
 from recutils.tune.classifier import Recipe, probabilities, tuned
@@ -29,7 +30,8 @@ def test_it_answers_as_a_plain_training_and_trains_once(bench: Bench, states: St
     again = Bench(planted, base, ROWS, ASKED, root=bench.root)
     assert np.array_equal(again.chances(ROWS, QUICK), bench.chances(ROWS, QUICK))
     assert "states" not in again.__dict__ and len(bench.say.__self__) == 1  # nothing is read for what is kept
-    assert len(bench.history(ROWS, QUICK).losses) == 2
+    seen = bench.watched(ROWS, QUICK, ASKED)
+    assert len(seen.losses) == 2 and seen.values[-1] == pytest.approx(-log_loss(planted.labels[ASKED], expected).mean())
 
 
 def test_other_labels_rows_texts_or_recipes_are_other_results(bench: Bench, planted, base: Base) -> None:
@@ -48,7 +50,9 @@ def test_remedies_and_towers_are_kept_apart(bench: Bench, planted, base: Base) -
     np.testing.assert_allclose(bench.remedied(ROWS, QUICK, Remedy(name="none")), plain, atol=1e-6)
     assert not np.allclose(other, plain)
     pairs = replace(planted, seconds=tuple("red shirt" if n % 2 else "soft dress" for n in range(200)))
-    found = Bench(pairs, base, ROWS, ASKED, root=bench.root).towers(ROWS, QUICK)
+    both = Bench(pairs, base, ROWS, ASKED, root=bench.root)
+    found = both.towers(ROWS, QUICK)
+    assert both.counted(ROWS).shape == (20, 2)
     assert found.shape == (20, 2) and np.allclose(found.sum(axis=1), 1)
 
 

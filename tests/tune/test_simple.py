@@ -7,7 +7,7 @@ from scipy import sparse
 
 from recutils.data.pairs import Pairs
 from recutils.tables import Interactions, Problem
-from recutils.tune.simple import by_numbers, item_counts, item_means, likeness
+from recutils.tune.simple import blended, by_numbers, item_counts, item_means, likeness
 
 ROWS = pd.DataFrame({"user": [0, 0, 1, 2], "item": [0, 1, 0, 2], "value": [5.0, 1.0, 3.0, 5.0]})
 FOUND = Interactions(ROWS, 3, 3)
@@ -35,3 +35,11 @@ def test_likeness_is_the_cosine_to_the_history_s_mean(make) -> None:
         values=(np.ones(2), np.ones(1)), positions=np.array([-1, 0]),
     )  # fmt: skip
     np.testing.assert_allclose(likeness(pairs, vectors), [1 / np.sqrt(2), 0], atol=1e-6)
+
+
+def test_a_blend_is_the_mean_of_the_log_odds() -> None:
+    one, other = (np.array([[1 - p, p]]) for p in (0.9, 0.6))
+    odds = np.sqrt(9 * 1.5)
+    np.testing.assert_allclose(blended(one, other), [[1 / (1 + odds), odds / (1 + odds)]])
+    np.testing.assert_allclose(blended(one, one), one)
+    assert np.isfinite(blended(np.array([[1.0, 0.0]]), one)).all()

@@ -3,7 +3,7 @@
 The frozen layers' states are made when the first training that is not kept needs them. Nothing is judged here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from recutils.tune.baselines import counted_words
 from recutils.tune.classifier import Recipe, fit, new_classifier, probabilities, softmax
 from recutils.tune.kept import MODULES, Arrays, digest, kept
 from recutils.tune.remedies import Remedy, tuned_with
+from recutils.tune.simple import linear
 from recutils.tune.states import Base, States, states_of
 from recutils.tune.towers import fit_towers, pair_logits, vectors
 
@@ -27,7 +28,8 @@ CODE = (*MODULES, "recutils.tune.bench")
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """found: the texts. rows: all that trainings draw from. asked: rows whose probabilities are wanted.
+    """found: the texts. rows: all that trainings draw from. asked: rows whose probabilities are wanted, or some of them
+    where a call names fewer.
 
     say: takes a line before each training that is not kept. root: where results are kept; None is the project's place.
     """
@@ -69,19 +71,48 @@ class Bench:
             raise Problem(f"rows {unknown[:3]} are not among the rows of this bench; name them in rows or asked.")
         return np.array([self._places[int(row)] for row in rows])
 
-    def about(self, rows: np.ndarray, recipe: Recipe, **more: Any) -> dict[str, Any]:
+    def about(self, rows: np.ndarray, recipe: Recipe, asked: np.ndarray, **more: Any) -> dict[str, Any]:
         """What decides a training and its answers: the key under which they are kept."""
-        texts = digest([self.found.texts[row] for row in [*rows, *self.asked]])
-        seconds = digest([self.found.seconds[row] for row in [*rows, *self.asked]]) if self.found.seconds else ""
+        texts = digest([self.found.texts[row] for row in [*rows, *asked]])
+        seconds = digest([self.found.seconds[row] for row in [*rows, *asked]]) if self.found.seconds else ""
         return {
-            "task": self.found.name, "rows": digest(np.asarray(rows)), "asked": digest(self.asked),
+            "task": self.found.name, "rows": digest(np.asarray(rows)), "asked": digest(np.asarray(asked)),
             "base": [self.base.model, self.base.frozen, self.base.max_tokens, self.base.precision],
             "recipe": asdict(recipe), "texts": [texts, seconds], "labels": digest(self.found.labels[rows]), **more,
         }  # fmt: skip
 
-    def chances(self, rows: np.ndarray, recipe: Recipe) -> np.ndarray:
+    def chances(self, rows: np.ndarray, recipe: Recipe, asked: np.ndarray | None = None) -> np.ndarray:
         """Probabilities (n_asked, n_classes) of a classifier tuned on these rows."""
-        return self._kept("classifier", rows, recipe, lambda folder: self._classifier(rows, recipe, folder))["chances"]
+        asked = self.asked if asked is None else asked
+
+        def make(folder: Path) -> Arrays:
+            with seeded(recipe.seed):
+                made = new_classifier(self.base, len(self.found.classes), dropout=recipe.dropout)
+            fit(made, self.states.only(self.at(rows)), self.found.labels[rows], recipe, checkpoint=folder)
+            return {"chances": probabilities(made, self.states.only(self.at(asked)))}
+
+        return self._kept("classifier", rows, recipe, make, asked)["chances"]
+
+    def untuned(self, many: Sequence[np.ndarray], asked: np.ndarray | None = None) -> list[np.ndarray]:
+        """Probabilities of a linear rule over the pooled vectors of the encoder as it came, one table for each set of
+        rows; its strength is chosen by cross-validation among these rows."""
+        asked, every = self.asked if asked is None else asked, np.unique(np.concatenate(many))
+
+        def make(_: Path) -> Arrays:
+            plain = new_classifier(self.base, len(self.found.classes))
+            read = np.unique(np.concatenate([every, asked]))
+            found = vectors(plain, self.states.only(self.at(read))).numpy()
+            labels, n_classes = self.found.labels, len(self.found.classes)
+            tables = [
+                linear(found[np.searchsorted(read, rows)], labels[rows], found[np.searchsorted(read, asked)],
+                       n_classes=n_classes) for rows in many
+            ]  # fmt: skip
+            return {str(number): table for number, table in enumerate(tables)}
+
+        sets = digest(*[np.asarray(rows) for rows in many])
+        code = (*CODE, "recutils.tune.simple", "recutils.tune.towers")
+        kept_tables = self._kept("untuned", every, Recipe(), make, asked, modules=code, sets=sets)
+        return [kept_tables[str(number)] for number in range(len(many))]
 
     def watched(self, rows: np.ndarray, recipe: Recipe, watched: np.ndarray) -> History:
         """Loss and, as `values`, minus the log loss on the watched rows, after each epoch of such a training."""
@@ -97,22 +128,24 @@ class Bench:
             )  # fmt: skip
             return {"losses": np.array(history.losses), "values": np.array(history.values)}
 
-        found = self._kept("watched", rows, recipe, make, watched=digest(watched))
+        found = self._kept("watched", rows, recipe, make, watched)
         return History(tuple(found["losses"].tolist()), tuple(found["values"].tolist()))
 
-    def counted(self, rows: np.ndarray) -> np.ndarray:
+    def counted(self, rows: np.ndarray, asked: np.ndarray | None = None) -> np.ndarray:
         """Probabilities (n_asked, n_classes) of counted words with logistic regression, learnt from these rows."""
+        asked = self.asked if asked is None else asked
 
         def make(_: Path) -> Arrays:
-            texts, asked = (
-                [f"{self.found.texts[row]} {self.found.seconds[row]}" if self.found.seconds else self.found.texts[row]
-                 for row in some] for some in (rows, self.asked)
-            )  # fmt: skip
+            known, new = self._words(rows), self._words(asked)
             labels, n_classes = self.found.labels[rows], len(self.found.classes)
-            return {"chances": counted_words(texts, labels, asked, n_classes=n_classes)}
+            return {"chances": counted_words(known, labels, new, n_classes=n_classes)}
 
         code = ("recutils.tune.baselines", "recutils.tune.bench")
-        return self._kept("counted words", rows, Recipe(), make, modules=code)["chances"]
+        return self._kept("counted words", rows, Recipe(), make, asked, modules=code)["chances"]
+
+    def _words(self, rows: np.ndarray) -> list[str]:
+        sides = [side for side in (self.found.texts, self.found.seconds) if side]
+        return [" ".join(side[row] for side in sides) for row in rows]
 
     def remedied(self, rows: np.ndarray, recipe: Recipe, remedy: Remedy, wordings: Sequence[str] = ()) -> np.ndarray:
         """The same with one remedy. wordings: these rows' texts in other words, where the remedy wants them."""
@@ -125,7 +158,7 @@ class Bench:
 
         name = {"remedy": remedy.name, "changes": dict(remedy.recipe), "wordings": digest(list(wordings))}
         code = (*CODE, "recutils.tune.remedies")
-        return self._kept("remedy", rows, recipe, make, modules=code, **name)["chances"]
+        return self._kept("remedy", rows, recipe, make, self.asked, modules=code, **name)["chances"]
 
     def towers(self, rows: np.ndarray, recipe: Recipe, joining: str = "concat") -> np.ndarray:
         """Probabilities (n_asked, n_classes) of two towers tuned on these pairs."""
@@ -142,27 +175,19 @@ class Bench:
             return {"chances": softmax(pair_logits(made, one, other, pairs))}
 
         code = (*CODE, "recutils.tune.towers")
-        return self._kept("towers", rows, recipe, make, modules=code, joining=joining)["chances"]
-
-    def _classifier(self, rows: np.ndarray, recipe: Recipe, folder: Path) -> Arrays:
-        with seeded(recipe.seed):
-            made = new_classifier(self.base, len(self.found.classes), dropout=recipe.dropout)
-        given, labels = self.states.only(self.at(rows)), self.found.labels[rows]
-        history = fit(made, given, labels, recipe, checkpoint=folder)
-        return {
-            "chances": probabilities(made, self.states.only(self.at(self.asked))),
-            "losses": np.array(history.losses),
-        }
+        return self._kept("towers", rows, recipe, make, self.asked, modules=code, joining=joining)["chances"]
 
     def _kept(
-        self, kind: str, rows: np.ndarray, recipe: Recipe, make: Any, modules: Sequence[str] = CODE, **more: Any
-    ) -> Arrays:
+        self, kind: str, rows: np.ndarray, recipe: Recipe, make: Callable[[Path], Arrays], asked: np.ndarray,
+        *, modules: Sequence[str] = CODE, **more: Any,
+    ) -> Arrays:  # fmt: skip
         def told(folder: Path) -> Arrays:
             if self.say is not None:
                 self.say(f"{self.found.name}: {kind}, {len(rows):,} labels, seed {recipe.seed}")
             return make(folder)
 
-        return kept(self.about(rows, recipe, kind=kind, **more), told, modules=modules, root=self.root)
+        about = self.about(rows, recipe, asked, kind=kind, **more)
+        return kept(about, told, modules=modules, root=self.root)
 
 
 def _apart(base: Base, texts: Sequence[str]) -> States:

@@ -35,12 +35,25 @@ def test_it_answers_as_a_plain_training_and_trains_once(bench: Bench, states: St
 
 
 def test_other_labels_rows_texts_or_recipes_are_other_results(bench: Bench, planted, base: Base) -> None:
-    keys = [bench.about(ROWS, QUICK), bench.about(ROWS[::-1], QUICK), bench.about(ROWS, replace(QUICK, seed=1))]
+    ways = (
+        (ROWS, QUICK, ASKED),
+        (ROWS[::-1], QUICK, ASKED),
+        (ROWS, replace(QUICK, seed=1), ASKED),
+        (ROWS, QUICK, ROWS),
+    )
+    keys = [bench.about(*way) for way in ways]
     turned = replace(planted, labels=1 - planted.labels)
-    keys.append(Bench(turned, base, ROWS, ASKED).about(ROWS, QUICK))
+    keys.append(Bench(turned, base, ROWS, ASKED).about(ROWS, QUICK, ASKED))
     other = replace(planted, texts=tuple(text + "!" for text in planted.texts))
-    keys.append(Bench(other, base, ROWS, ASKED).about(ROWS, QUICK))
-    assert len({str(key) for key in keys}) == 5
+    keys.append(Bench(other, base, ROWS, ASKED).about(ROWS, QUICK, ASKED))
+    assert len({str(key) for key in keys}) == 6
+
+
+def test_some_of_the_rows_may_be_asked_and_the_encoder_as_it_came_has_its_row(bench: Bench, planted) -> None:
+    np.testing.assert_allclose(bench.chances(ROWS, QUICK, ASKED[:5]), bench.chances(ROWS, QUICK)[:5], atol=1e-6)
+    tables = bench.untuned([ROWS, ROWS[:6]], ASKED[:5])
+    assert len(tables) == 2 and all(table.shape == (5, 2) for table in tables)
+    assert np.array_equal(bench.untuned([ROWS, ROWS[:6]], ASKED[:5])[1], tables[1])
 
 
 def test_remedies_and_towers_are_kept_apart(bench: Bench, planted, base: Base) -> None:

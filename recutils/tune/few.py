@@ -4,7 +4,7 @@ A `Learner` learns and answers, whether it is a linear rule over frozen vectors 
 Places are rows of the pool, 0 first.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -236,7 +236,8 @@ def saving(
 ) -> Saving:
     """How many labels a method saves with `used` labels.
 
-    plain: (n_seeds, n_counts); values: (n_seeds,), the same seeds. Draws resample the seeds, the method's with the plain curve's; rows are not resampled.
+    plain: (n_seeds, n_counts); values: (n_seeds,), the same seeds. Draws resample the seeds, the
+    method's with the plain curve's; rows are not resampled.
     """
     plain, values = np.asarray(plain), np.asarray(values)
     if plain.shape != (len(values), len(counts)):

@@ -68,9 +68,10 @@ def rounds(
     way: str,
     first: np.ndarray,
     counts: Sequence[int],
+    learn: Learner,
+    *,
     labels: np.ndarray,
     vectors: np.ndarray,
-    learn: Learner,
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """The labelled places after each round: one array of counts[i] places each, every one beginning with the last.

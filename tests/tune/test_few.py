@@ -18,7 +18,7 @@ def by_place(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def chosen(way: str, counts=(4, 8), first=(0, 1, 58, 59), seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return few.rounds(way, np.array(first), counts, LABELS, VECTORS, by_place, rng)
+    return few.rounds(way, np.array(first), counts, by_place, labels=LABELS, vectors=VECTORS, rng=rng)
 
 
 @pytest.mark.parametrize("way", few.WAYS)

@@ -161,8 +161,8 @@ def _word_batches(base: Base, model: "PreTrainedModel", texts: Sequence[str], re
             )
             yield words, row_of, places, *hidden.states.batch(rows)
 
-    def loss(module: nn.Module, words: Tensor, row_of: Tensor, places: Tensor, given: Tensor, mask: Tensor) -> Tensor:
-        found = module(given, mask)[row_of, places]
+    def loss(module: nn.Module, words: Tensor, row_of: Tensor, places: Tensor, *given: Tensor) -> Tensor:
+        found = module(*given)[row_of, places]
         with autocast(base.precision):
             scores = found @ table.T
         return nn.functional.cross_entropy(scores.float(), words)
@@ -179,8 +179,8 @@ def _half_batches(base: Base, _: "PreTrainedModel", texts: Sequence[str], recipe
             if len(rows) > 1:
                 yield *first.batch(rows), *second.batch(rows)
 
-    def loss(module: nn.Module, one: Tensor, one_mask: Tensor, other: Tensor, other_mask: Tensor) -> Tensor:
-        vectors = [_mean(module(*pair), pair[1]) for pair in ((one, one_mask), (other, other_mask))]
+    def loss(module: nn.Module, *batch: Tensor) -> Tensor:
+        vectors = [_mean(module(*pair), pair[1]) for pair in (batch[:2], batch[2:])]
         return contrast(*vectors)
 
     return draw, loss

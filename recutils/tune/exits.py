@@ -200,19 +200,12 @@ def answer(exits: Exits, states: States, thresholds: Sequence[float], scaled: Sc
     chances = np.zeros((len(states), exits.head[0].out_features))
     with torch.inference_mode(), one_thread():
         for rows in by_length(states.lengths, BATCH_TOKENS):
-            _answer_batch(exits, states, rows, rule, chances, taken)
+            _answer_batch(exits, states, rows, rule, Left(chances, taken))
     return Left(chances, taken)
 
 
-def _answer_batch(
-    exits: Exits,
-    states: States,
-    rows: np.ndarray,
-    rule: tuple[np.ndarray, Scales],
-    chances: np.ndarray,
-    taken: np.ndarray,
-) -> None:
-    """Run one batch layer by layer, dropping the texts that leave; writes into chances and taken."""
+def _answer_batch(exits: Exits, states: States, rows: np.ndarray, rule: tuple[np.ndarray, Scales], into: Left) -> None:
+    """Run one batch layer by layer, dropping the texts that leave; writes into `into`."""
     thresholds, scaled = rule
     hidden, mask = states.batch(rows)
     hidden = hidden if exits.precision == "bf16" else hidden.float()
@@ -222,7 +215,7 @@ def _answer_batch(
         found = scaled.of(exits.say(hidden, mask, number).double().numpy(), number)
         last = number == len(exits.layers)
         out = np.full(len(rows), True) if last else found.max(axis=1) >= thresholds[number]
-        chances[rows[out]], taken[rows[out]] = found[out], number
+        into.chances[rows[out]], into.exits[rows[out]] = found[out], number
         rows, hidden, mask = rows[~out], hidden[torch.from_numpy(~out)], mask[torch.from_numpy(~out)]
         if len(rows) == 0:
             return

@@ -13,7 +13,7 @@ def by_numbers(train: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, n_cl
     """Probabilities (m, n_classes) from a few numbers a row by logistic regression. train: (n, p), asked: (m, p).
 
     Columns are put on one scale, those of the training rows. With two classes a larger number must speak for the second
-    class: such a rule is known beforehand, and few labels may not turn it round; a slope below LEAST_SLOPE is set to it.
+    class: such a rule is known beforehand and few labels may not turn it round; slopes below LEAST_SLOPE are set to it.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

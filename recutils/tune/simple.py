@@ -6,11 +6,14 @@ from scipy import sparse
 from recutils.data.pairs import Pairs
 from recutils.tables import Interactions, Problem
 
+LEAST_SLOPE = 1e-3  # of a rule's number in standard deviations: keeps the order, says next to nothing
+
 
 def by_numbers(train: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, n_classes: int = 2) -> np.ndarray:
     """Probabilities (m, n_classes) from a few numbers a row by logistic regression. train: (n, p), asked: (m, p).
 
-    Columns are put on one scale, those of the training rows.
+    Columns are put on one scale, those of the training rows. With two classes a larger number must speak for the second
+    class: such a rule is known beforehand and few labels may not turn it round; slopes below LEAST_SLOPE are set to it.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -18,6 +21,11 @@ def by_numbers(train: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, n_cl
 
     chain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     chain.fit(np.asarray(train), labels)
+    last = chain[-1]
+    if n_classes == 2 and (last.coef_ < LEAST_SLOPE).any():
+        share = np.mean(labels)
+        last.coef_ = np.maximum(last.coef_, LEAST_SLOPE)
+        last.intercept_ = np.array([np.log(share / (1 - share))])
     found = np.zeros((len(asked), n_classes))
     found[:, chain.classes_] = chain.predict_proba(np.asarray(asked))
     return found

@@ -26,6 +26,11 @@ def test_numbers_become_probabilities_of_all_classes() -> None:
     assert found.shape == (2, 3) and found[:, 1].tolist() == [0, 0] and found.argmax(axis=1).tolist() == [0, 2]
 
 
+def test_few_labels_do_not_turn_a_rule_round() -> None:
+    found = by_numbers(np.array([[0.0], [1.0], [2.0]]), np.array([1, 0, 0]), np.array([[0.0], [5.0]]))
+    assert found[0, 1] < found[1, 1] and found[:, 1] == pytest.approx(1 / 3, abs=0.01)
+
+
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
 def test_likeness_is_the_cosine_to_the_history_s_mean(make) -> None:
     vectors = make(np.eye(3, dtype=np.float32))

@@ -40,7 +40,7 @@ each_method = pytest.mark.parametrize("kind", KINDS)
 def test_each_learns_what_the_words_decide_and_leaves_the_rest(base: Base, states: States, planted, kind: str) -> None:
     train, asked = np.arange(140), np.arange(140, 200)
     strong = replace(METHODS[kind], places=tuple(PLACES)) if kind in STRONG else METHODS[kind]
-    recipe = replace(QUICK, epochs=20 if kind == "adalora" else 12)
+    recipe = replace(QUICK, epochs=20)
     made = adapt(base, states.only(train), planted.labels[train], recipe, strong)
     right = (probabilities(made, states.only(asked)).argmax(axis=1) == planted.labels[asked]).mean()
     assert right > (0.9 if kind in STRONG else 0.65)

@@ -37,6 +37,10 @@ PLACES = {  # a linear map of a BERT layer by a short name
     "query": r"attention\.self\.query", "key": r"attention\.self\.key", "value": r"attention\.self\.value",
     "attention": r"attention\.output\.dense", "inner": r"intermediate\.dense", "outer": r"output\.dense",
 }  # fmt: skip
+USUAL = {  # kind -> size, learning rate: where to begin with an encoder of MiniLM's width; not searched
+    "full": (1, 2e-4), "top": (1, 4e-4), "head": (1, 1e-3), "bitfit": (1, 4e-3), "ia3": (1, 2e-2), "lora": (8, 2e-3),
+    "dora": (8, 2e-3), "adalora": (8, 4e-3), "bottleneck": (16, 2e-3), "prefix": (10, 1e-2), "prompt": (10, 1e-2),
+}  # fmt: skip
 IA3_PLACES = ("key", "value", "outer")  # Liu et al. (2022): keys, values and the inner numbers of the second half
 NAME = "default"  # of the one adapter that is being trained
 
@@ -63,6 +67,11 @@ class Method:
         unknown = [place for place in self.places if place not in PLACES]
         if unknown or not self.places:
             raise Problem(f"places are some of {', '.join(PLACES)}; got {unknown or 'none'}")
+
+
+def usual(kind: str) -> Method:
+    """The method with its size of USUAL, on all linear maps of a layer. Raises Problem for an unknown kind."""
+    return Method(kind, USUAL.get(kind, (1, 0.0))[0], places=tuple(PLACES))
 
 
 def adapted(

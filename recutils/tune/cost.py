@@ -122,9 +122,12 @@ def answer_seconds(classifier: nn.Module, states: States, repeats: int = 5) -> f
 
 
 @contextmanager
-def checkpointing(classifier: nn.Module) -> Iterator[None]:
-    """Inside, each layer keeps only its input in training and is computed again on the way back (Chen et al. 2016)."""
-    layers = [module for module in classifier.modules() if hasattr(module, "gradient_checkpointing")]
+def checkpointing(classifier: nn.Module, on: bool = True) -> Iterator[None]:
+    """Inside, each layer keeps only its input in training and is computed again on the way back (Chen et al. 2016).
+
+    on: False changes nothing.
+    """
+    layers = [module for module in classifier.modules() if on and hasattr(module, "gradient_checkpointing")]
     for layer in layers:
         layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)

@@ -12,9 +12,10 @@ import numpy as np
 from recutils.data.labelled import Labelled
 from recutils.model.training import Say
 from recutils.tables import Problem
-from recutils.tune.adapters import Method, adapt, adapted, arrays_of, mergeable, merged, put
+from recutils.tune.adapters import Method, about_adapter, adapt, adapted, arrays_of, mergeable, merged, put
+from recutils.tune.baselines import counted_words, majority
 from recutils.tune.classifier import Classifier, Recipe, probabilities
-from recutils.tune.kept import MODULES, Arrays, digest, kept
+from recutils.tune.kept import MODULES, Arrays, digest, kept, load_weights, save_weights
 from recutils.tune.states import Base, States, states_of
 
 if TYPE_CHECKING:
@@ -108,3 +109,27 @@ class Study:
             return {"chances": probabilities(merged(made) if mergeable(method) else made, self.states_at(rows))}
 
         return kept(about, ask, modules=MINE, root=self.root)["chances"]
+
+    def store(self, method: Method, rate: float, seed: int, folder: Path) -> Path:
+        """The weights that moved as a folder of their own, which names its base, method and classes."""
+        about = about_adapter(self.base, method, self.found.classes)
+        return save_weights(self.classifier(method, rate, seed), folder, about)
+
+    def load(self, method: Method, folder: Path) -> Classifier:
+        """The classifier of a stored folder. Raises Problem when it belongs to another base, method or task."""
+        empty = adapted(self.base, len(self.found.classes), method, dropout=self.recipe.dropout, model=self.model)
+        return load_weights(empty, folder, about_adapter(self.base, method, self.found.classes))
+
+    def majority(self, part: str) -> np.ndarray:
+        """The trivial rule for the rows of this part: the shares of the classes in the first training draw."""
+        known = self.found.labels[next(iter(self.train.values()))]
+        return majority(known, len(self.asked[part]), len(self.found.classes))
+
+    def counted(self, part: str) -> list[np.ndarray]:
+        """The linear baseline's probabilities for the rows of this part, one table a training draw."""
+        asked = [self.found.texts[row] for row in self.asked[part]]
+        found = []
+        for rows in self.train.values():
+            texts, known = [self.found.texts[row] for row in rows], self.found.labels[rows]
+            found.append(counted_words(texts, known, asked, n_classes=len(self.found.classes)))
+        return found

@@ -53,3 +53,21 @@ def test_the_heads_rate_stays_when_the_methods_moves(study: Study) -> None:
 def test_unknown_seeds_are_refused(study: Study) -> None:
     with pytest.raises(Problem, match="seed 9"):
         study.weights(LORA, 1e-2, 9)
+
+
+def test_what_is_stored_comes_back_and_only_to_its_own_task(study: Study, tmp_path: Path) -> None:
+    folder = study.store(LORA, 1e-2, 0, tmp_path / "lora")
+    states = study.states_at(study.asked["valid"])
+    made = study.load(LORA, folder)
+    assert np.array_equal(probabilities(made, states), probabilities(study.classifier(LORA, 1e-2, 0), states))
+    other = replace(study, found=replace(study.found, classes=("rain", "sun")))
+    for wrong, method in ((other, LORA), (study, PROMPT)):
+        with pytest.raises(Problem, match="another model"):
+            wrong.load(method, folder)
+
+
+def test_the_rules_that_read_no_encoder(study: Study) -> None:
+    asked = study.found.labels[study.asked["valid"]]
+    assert np.ptp(study.majority("valid"), axis=0).max() == 0
+    found = study.counted("valid")
+    assert len(found) == 2 and (found[0].argmax(axis=1) == asked).mean() > 0.9

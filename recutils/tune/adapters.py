@@ -100,6 +100,8 @@ def adapted(
 
 
 def _check_size(method: Method, n_layers: int, width: int) -> None:
+    if n_layers == 0 and method.kind not in ("full", "head"):
+        raise Problem(f"{method.kind}: all layers are frozen, none is left to move; lower frozen, or train the head.")
     most = n_layers if method.kind == "top" else width
     if method.kind in SIZED and method.size > most:
         raise Problem(f"{method.kind}: {SIZED[method.kind]} may be at most {most} here; got {method.size}")

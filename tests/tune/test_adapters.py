@@ -173,7 +173,9 @@ def test_senseless_methods_are_refused(options: dict, word: str) -> None:
         Method(**options)
 
 
-def test_sizes_must_fit_the_base(base: Base) -> None:
+def test_sizes_must_fit_the_base(tiny: str, base: Base) -> None:
+    with pytest.raises(Problem, match="all layers are frozen"):
+        adapted(Base(tiny, frozen=2, max_tokens=16), 2, METHODS["lora"])
     for method, word in ((Method("lora", 17), "at most 16"), (Method("top", 2), "at most 1")):
         with pytest.raises(Problem, match=word):
             adapted(base, 2, method)

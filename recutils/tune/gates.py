@@ -37,6 +37,19 @@ class Bottleneck(nn.Module):
         return self.up(nn.functional.gelu(self.down(hidden)))
 
 
+class Experts(nn.Module):
+    """Several bottlenecks side by side, weighed for each text: one wide bottleneck whose middle is scaled by groups."""
+
+    def __init__(self, width: int, n_experts: int, narrow: int) -> None:
+        super().__init__()
+        self.n_experts, self.wide = n_experts, Bottleneck(width, n_experts * narrow)
+
+    def forward(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """The weighed correction (b, tokens, d). weights: (b, experts)."""
+        middle = nn.functional.gelu(self.wide.down(hidden)).unflatten(-1, (self.n_experts, -1))
+        return self.wide.up((middle * weights[:, None, :, None].to(middle.dtype)).flatten(-2))
+
+
 class Shared(nn.Module):
     """Upper layers for all scenarios, a linear head for each; perhaps adapters for each, or experts behind gates.
 
@@ -62,8 +75,7 @@ class Shared(nn.Module):
             raise Problem(f"adapter and experts must be 0 or more, narrow above 0; got {adapter}, {experts}, {narrow}")
         self.layers, self.width, self.adapter, self.precision = layers, width, adapter, precision
         self.dropout = nn.Dropout(0.1)
-        mixtures = [nn.ModuleList([Bottleneck(width, narrow) for _ in range(experts)]) for _ in layers if experts]
-        self.experts = nn.ModuleList(mixtures)
+        self.experts = nn.ModuleList([Experts(width, experts, narrow) for _ in layers if experts])
         self.heads, self.adapters, self.gates = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         self.log_variances = nn.ParameterDict()
         for name, n_classes in classes.items():
@@ -84,8 +96,8 @@ class Shared(nn.Module):
         if adapter:
             self.adapters[name] = nn.ModuleList([Bottleneck(self.width, adapter) for _ in self.layers])
         if len(self.experts):
-            self.gates[name] = _zero(nn.Linear(self.width, len(self.experts[0])))
-        self.log_variances[name] = nn.Parameter(torch.zeros(()), requires_grad=False)
+            self.gates[name] = _zero(nn.Linear(self.width, self.experts[0].n_experts))
+        self.log_variances[name] = nn.Parameter(torch.zeros(1), requires_grad=False)
 
     def check(self, name: str) -> str:
         """The name, when there is such a scenario; raises Problem else."""
@@ -110,7 +122,7 @@ class Shared(nn.Module):
                 after = run_layer(layer, hidden, mask)
                 hidden = after + own[place](after) if len(own) else after
                 if weights is not None:
-                    hidden = hidden + _mixed(self.experts[place], weights, after)
+                    hidden = hidden + self.experts[place](after, weights)
         return mean_and_max(hidden.float(), mask)
 
     def forward(self, name: str, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -201,12 +213,6 @@ def _zero(layer: nn.Linear) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _mixed(experts: nn.ModuleList, weights: Tensor, hidden: Tensor) -> Tensor:
-    """The experts' corrections (b, tokens, d), weighed for each text."""
-    found = torch.stack([expert(hidden) for expert in experts], dim=-1)
-    return (found * weights[:, None, None, :].to(found.dtype)).sum(-1)
 
 
 def _numbers(module: nn.Module) -> int:

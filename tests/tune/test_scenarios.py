@@ -1,6 +1,7 @@
 """Several scenarios on one trunk: each learns its own rule, weights do what they say, one more hurts nobody."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from recutils.tables import Problem
 from recutils.tune.classifier import Recipe, probabilities
 from recutils.tune.gates import Shared, new_shared, only_own, own_parts, share_of, weights_of, with_weights
 from recutils.tune.mixing import Scenario, Sharing, batches, chances_of, gradient_weights, n_steps, weighed
+from recutils.tune.prepared import FEW, prepared
 from recutils.tune.probe import pooled, probe
-from recutils.tune.scenarios import added, share
+from recutils.tune.scenarios import added, plan_of, share, share_kept
 from recutils.tune.states import Base, States
 
 QUICK = Recipe(epochs=8, learning_rate=1e-2, head_rate=3.0, batch=16)
@@ -113,7 +115,7 @@ def test_untrained_parts_change_nothing_and_experts_weigh_alike(base: Base, stat
 def test_numbers_are_counted_by_part(base: Base) -> None:
     made = new_shared(base, {"a": 2, "b": 3}, adapter=4, experts=2, narrow=4)
     small = 16 * 4 + 4 + 4 * 16 + 16
-    assert made.counts()["experts"] == 2 * small
+    assert made.counts()["experts"] == 2 * 16 * 4 * 2 + 2 * 4 + 16
     assert made.counts()["own"] == 33 * 5 + 2 * small + 2 * (16 * 2 + 2)
     one, other = new_shared(base, {"a": 2}), new_shared(base, {"b": 3})
     trunk, both = one.counts()["trunk"], new_shared(base, {"a": 2, "b": 3})
@@ -188,3 +190,38 @@ def test_a_probe_reads_what_frozen_vectors_tell(base: Base, states: States, plan
     found = probe(told[:120], planted.labels[:120], told[120:], n_classes=3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert right(planted.labels[120:], found) == 1.0 and not found[:, 2].any()
+
+
+def test_the_trunk_learns_faster_when_a_step_holds_more_scenarios_and_heads_do_not(two) -> None:
+    alone, both = plan_of(QUICK, two[:1], Sharing()), plan_of(QUICK, two, Sharing())
+    by_turns = plan_of(QUICK, two, Sharing(temperature=1.0))
+    assert both.learning_rate == pytest.approx(2**0.5 * alone.learning_rate) and both.steps == alone.steps == 64
+    for name in ("heads.plain.weight", "adapters.plain.0.up.weight", "gates.plain.weight"):
+        assert both.learning_rate * both.factor(name) == pytest.approx(alone.learning_rate * alone.factor(name))
+    assert both.factor("experts.0.wide.up.weight") == alone.factor("experts.0.wide.up.weight") == 10.0
+    assert by_turns.learning_rate == alone.learning_rate and by_turns.steps == 80
+
+
+def test_a_stored_training_comes_back_as_it_was(base: Base, two, tmp_path: Path, monkeypatch) -> None:
+    short = replace(QUICK, epochs=2)
+    options = {"rows": "made", "root": tmp_path}
+    first, course = share_kept(base, two, KINDS["adapters"], short, right, **options)
+    monkeypatch.setattr("recutils.tune.scenarios.share", None)
+    again, told = share_kept(base, two, KINDS["adapters"], short, right, **options)
+    before, after = weights_of(first), weights_of(again)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert told.own_epochs == course.own_epochs and told.own_values == course.own_values
+    assert told.table().equals(course.table())
+
+
+def test_a_prepared_task_knows_its_rows_and_keeps_parts_apart(base: Base, planted) -> None:
+    made = prepared(base, "plain", planted, labels=30, n_seeds=2, valid=20, test=500)
+    assert [len(rows) for rows in (*made.train, made.valid, made.test)] == [30, 30, 20, round(FEW[2] * 200)]
+    assert not np.array_equal(np.sort(made.train[0]), np.sort(made.train[1])) and made.told(0) != made.told(1)
+    for rows in made.train:
+        assert not np.isin(rows, np.concatenate([made.valid, made.test])).any()
+    one = made.scenario(1)
+    assert np.array_equal(one.labels, planted.labels[made.train[1]]) and one.name == "plain"
+    tokens = base.load()[0]([planted.texts[row] for row in made.train[1]], max_length=16, truncation=True)["input_ids"]
+    assert one.states.lengths.tolist() == [len(row) for row in tokens]
+    assert made.texts(made.valid[:1]) == [planted.texts[made.valid[0]]] and made.groups(made.test) is None

@@ -143,6 +143,12 @@ class Judged:
         """The one-sided upper bound of AUC(against) - AUC(model): no worse when it lies below the margin."""
         return float(np.nanquantile(self.draws[against] - self.draws[model], level))
 
+    def verdict(self, model: str, against: str, margin: float) -> str:
+        """ "no worse", "worse" or "undecided": where both one-sided 95 % bounds of the lost AUC lie to the margin."""
+        if self.loss_bound(model, against) < margin:
+            return "no worse"
+        return "worse" if self.loss_bound(model, against, 0.05) > margin else "undecided"
+
     def table(self, against: str | None = None, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
         """One row per model: means over seeds, AUC's bounds, seeds, the difference to `against` with its interval."""
         rows = []

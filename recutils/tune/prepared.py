@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recutils.data.labelled import SHARES, Labelled, drawn, parts
+from recutils.data.pairs import Pairs, article_pairs, movie_pairs
+from recutils.tables import Dataset
 from recutils.tune.kept import digest
 from recutils.tune.mixing import Scenario
 from recutils.tune.states import Base, States, states_of
@@ -75,6 +77,17 @@ def prepared(base: Base, name: str, found: Labelled, *, labels: int, n_seeds: in
     states = states_of(base, [found.texts[row] for row in known], _seconds(found, known))
     people = np.unique(found.groups[cut.train]) if found.groups is not None else np.empty(0, dtype=np.int64)
     return Prepared(name, found, train, rows["valid"], rows["test"], people, known, states)
+
+
+def windows(data: Dataset, n: int) -> Pairs:
+    """At most n pairs of a short history and one more item: is it liked, where there are ratings with times.
+
+    Else: was it read, or drawn at random from the items not met? Easy, since much-read items are known by their titles.
+    """
+    n = min(n, len(data.interactions) // 2) // 2 * 2
+    if data.explicit and data.interactions.has_time:
+        return movie_pairs(data, n, history=4)
+    return article_pairs(data, n, history=2, negatives="uniform")
 
 
 def _seconds(found: Labelled, rows: np.ndarray) -> Sequence[str]:

@@ -1,0 +1,53 @@
+"""What stands beside a tuned network on a prepared task: the shares of the classes, counted words, the encoder as it
+came, and for pairs a rule without words. No network is trained here.
+"""
+
+import numpy as np
+
+from recutils.data.pairs import Pairs
+from recutils.tables import Dataset, Problem
+from recutils.tune.baselines import counted_words, majority
+from recutils.tune.gates import Shared
+from recutils.tune.prepared import Prepared
+from recutils.tune.probe import pooled, probe
+from recutils.tune.simple import by_numbers, item_counts, item_means
+
+
+def beside(task: Prepared, bare: Shared, rows: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """Model -> probabilities (n, n_classes) for the rows, one table for each seed's labels.
+
+    bare: an untrained network with a scenario of any name.
+    """
+    asked, view = task.texts(rows), bare.names[0]
+    seeds = range(len(task.train))
+    learnt = [(task.texts(train), task.labels(train)) for train in task.train]
+    return {
+        "majority": [majority(labels, len(rows), task.n_classes) for _, labels in learnt],
+        "counted words": [counted_words(*pair, asked, n_classes=task.n_classes) for pair in learnt],
+        "without tuning": [refitted(bare, view, task, seed, rows) for seed in seeds],
+    }
+
+
+def refitted(network: Shared, view: str, task: Prepared, seed: int, rows: np.ndarray) -> np.ndarray:
+    """Probabilities for the rows by a fresh head on a network's trunk, from the labels of one seed.
+
+    view: the scenario through whose adapter or gate the trunk is read, if it has any.
+    """
+    train = task.train[seed]
+    known, asked = (pooled(network, view, task.at(some)) for some in (train, rows))
+    return probe(known, task.labels(train), asked, n_classes=task.n_classes)
+
+
+def without_words(task: Prepared, data: Dataset, rows: np.ndarray) -> list[np.ndarray]:
+    """Probabilities for windows from two numbers, one table a seed: the share of liked items in the history, and the
+    item's mean rating, or its readers where there are no opinions, among all events of people of the training part.
+
+    Raises Problem for a task that is no pairs.
+    """
+    if not isinstance(task.found, Pairs):
+        raise Problem(f"{task.name}: a rule without words needs windows of histories; got single texts.")
+    of_items = (item_means if data.explicit else item_counts)(data.interactions, task.people)
+    numbers = np.column_stack([task.found.liked_share(), np.log1p(of_items[task.found.items])])
+    return [
+        by_numbers(numbers[train], task.labels(train), numbers[rows], n_classes=task.n_classes) for train in task.train
+    ]

@@ -165,14 +165,14 @@ def adapt(
     with seeded(recipe.seed):
         made = adapted(base, n_classes, method, dropout=recipe.dropout, model=model)
     if method.kind == "adalora":
-        _fit_adalora(made, states, labels, recipe, method, options | {"checkpoint": None})
+        _fit_adalora(made, states, labels, recipe, method=method, options=options | {"checkpoint": None})
     else:
         fit(made, states, labels, recipe, **options)
     return made
 
 
 def _fit_adalora(
-    made: Classifier, states: States, labels: np.ndarray, recipe: Recipe, method: Method, options: Mapping[str, Any]
+    made: Classifier, states: States, labels: np.ndarray, recipe: Recipe, *, method: Method, options: Mapping[str, Any]
 ) -> History:
     """Zhang et al. (2023): the loss keeps the factors orthogonal; after each step the least important ranks go."""
     from peft.tuners.adalora import RankAllocator

@@ -65,8 +65,8 @@ def share(
         made = new_shared(base, {one.name: one.n_classes for one in scenarios}, dropout=recipe.dropout, **sharing.parts)
     for weight in made.log_variances.values():
         weight.requires_grad_(sharing.weighting == "uncertainty")
-    history, values, owns = _trained(made, scenarios, sharing, recipe, value, say)
-    return made, _stopped_each(made, scenarios, history.best, values, owns, value)
+    history, values, owns = _trained(made, scenarios, sharing, recipe, value, say=say)
+    return made, _stopped_each(made, scenarios, history.best, values, owns, value=value)
 
 
 def plan_of(recipe: Recipe, scenarios: Sequence[Scenario], sharing: Sharing) -> Plan:
@@ -89,7 +89,7 @@ Owns = list[dict[str, dict[str, Tensor]]]  # after each epoch: scenario -> copie
 
 
 def _trained(
-    made: Shared, scenarios: Sequence[Scenario], sharing: Sharing, recipe: Recipe, value: Value, say: Say | None
+    made: Shared, scenarios: Sequence[Scenario], sharing: Sharing, recipe: Recipe, value: Value, *, say: Say | None
 ) -> tuple[History, np.ndarray, Owns]:
     values: list[list[float]] = []
     owns: Owns = []
@@ -111,7 +111,7 @@ def value_of(shared: Shared, scenario: Scenario, value: Value) -> float:
 
 
 def _stopped_each(
-    made: Shared, scenarios: Sequence[Scenario], epoch: int, values: np.ndarray, owns: Owns, value: Value
+    made: Shared, scenarios: Sequence[Scenario], epoch: int, values: np.ndarray, owns: Owns, *, value: Value
 ) -> Course:
     """Give each scenario the head of its best epoch with the trunk that was kept; ties go to the trunk's epoch."""
     epochs, best_values = {}, {}
@@ -153,7 +153,7 @@ def added(
         made.requires_grad_(requires_grad=True)
         for name, weight in made.named_parameters():
             weight.requires_grad_(not name.startswith("log_variances") and name not in others)
-    _trained(made, [scenario], Sharing(), recipe, value, None)
+    _trained(made, [scenario], Sharing(), recipe, value, say=None)
     return made
 
 

@@ -59,6 +59,9 @@ def test_a_better_model_is_found_better_and_groups_widen_the_interval() -> None:
     found = judged(LABELS, {"good": [good, good], "poor": [poor]}, seed=0, draws=1000)
     gap = found.compare("good", "poor")
     assert gap.low > 0.3 and gap.p < 0.01 and found.loss_bound("good", "poor") < 0
+    assert found.verdict("good", "poor", 0.005) == "no worse" and found.verdict("poor", "good", 0.005) == "worse"
+    assert found.verdict("good", "good", 0.005) == "no worse" and found.verdict("poor", "poor", -0.1) == "worse"
+    assert found.verdict("poor", "good", found.loss_bound("poor", "good", 0.5)) == "undecided"
     assert found.compare("poor", "poor").delta == 0 == found.compare("poor", "poor").high
     doubled = np.concatenate([LABELS, LABELS])
     rows = {"poor": [np.concatenate([poor, poor])]}

@@ -2,6 +2,8 @@
 came, and for pairs a rule without words. No network is trained here.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recutils.data.pairs import Pairs
@@ -18,24 +20,26 @@ def beside(task: Prepared, bare: Shared, rows: np.ndarray) -> dict[str, list[np.
 
     bare: an untrained network with a scenario of any name.
     """
-    asked, view = task.texts(rows), bare.names[0]
-    seeds = range(len(task.train))
+    asked = task.texts(rows)
     learnt = [(task.texts(train), task.labels(train)) for train in task.train]
     return {
         "majority": [majority(labels, len(rows), task.n_classes) for _, labels in learnt],
         "counted words": [counted_words(*pair, asked, n_classes=task.n_classes) for pair in learnt],
-        "without tuning": [refitted(bare, view, task, seed, rows) for seed in seeds],
+        "without tuning": refitted(bare, bare.names[0], task, rows),
     }
 
 
-def refitted(network: Shared, view: str, task: Prepared, seed: int, rows: np.ndarray) -> np.ndarray:
-    """Probabilities for the rows by a fresh head on a network's trunk, from the labels of one seed.
+def refitted(
+    network: Shared, view: str, task: Prepared, rows: np.ndarray, seeds: Sequence[int] | None = None
+) -> list[np.ndarray]:
+    """Probabilities for the rows by a fresh head on a network's trunk, one table for each seed's labels (None: all).
 
     view: the scenario through whose adapter or gate the trunk is read, if it has any.
     """
-    train = task.train[seed]
-    known, asked = (pooled(network, view, task.at(some)) for some in (train, rows))
-    return probe(known, task.labels(train), asked, n_classes=task.n_classes)
+    asked = pooled(network, view, task.at(rows))
+    drawn = [task.train[seed] for seed in (range(len(task.train)) if seeds is None else seeds)]
+    known = [(pooled(network, view, task.at(train)), task.labels(train)) for train in drawn]
+    return [probe(*pair, asked, n_classes=task.n_classes) for pair in known]
 
 
 def without_words(task: Prepared, data: Dataset, rows: np.ndarray) -> list[np.ndarray]:

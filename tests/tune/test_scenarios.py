@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from recutils.tables import Problem
+from recutils.tables import Dataset, Interactions, Problem
+from recutils.tune.beside import beside, refitted, without_words
 from recutils.tune.classifier import Recipe, probabilities
 from recutils.tune.gates import Shared, new_shared, only_own, own_parts, share_of, weights_of, with_weights
 from recutils.tune.mixing import Scenario, Sharing, batches, chances_of, gradient_weights, n_steps, weighed
-from recutils.tune.prepared import FEW, prepared
+from recutils.tune.prepared import FEW, prepared, windows
 from recutils.tune.probe import pooled, probe
 from recutils.tune.scenarios import added, plan_of, share, share_kept
 from recutils.tune.states import Base, States
@@ -225,3 +227,35 @@ def test_a_prepared_task_knows_its_rows_and_keeps_parts_apart(base: Base, plante
     tokens = base.load()[0]([planted.texts[row] for row in made.train[1]], max_length=16, truncation=True)["input_ids"]
     assert one.states.lengths.tolist() == [len(row) for row in tokens]
     assert made.texts(made.valid[:1]) == [planted.texts[made.valid[0]]] and made.groups(made.test) is None
+
+
+def test_what_stands_beside_knows_the_planted_words_and_not_the_rows_asked(base: Base, planted) -> None:
+    task = prepared(base, "plain", planted, labels=60, n_seeds=2, valid=20, test=80)
+    bare = new_shared(base, {"plain": 2})
+    found = beside(task, bare, task.test)
+    assert {name: len(tables) for name, tables in found.items()} == dict.fromkeys(found, 2)
+    assert all(right(task.labels(task.test), one) > 0.95 for one in found["counted words"])
+    share = np.bincount(task.labels(task.train[1])) / 60
+    assert np.array_equal(found["majority"][1][7], share)
+    again = refitted(bare, "plain", task, task.test[:30], [1])
+    np.testing.assert_allclose(again[0], found["without tuning"][1][:30], atol=1e-6)
+    with pytest.raises(Problem, match="needs windows of histories"):
+        without_words(task, None, task.test)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_windows_ask_what_the_data_can_answer_and_numbers_alone_may_know_it(base: Base, explicit: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = [(user, item, second) for user in range(60) for second, item in enumerate(rng.permutation(12)[:9])]
+    table = pd.DataFrame(rows, columns=["user", "item", "second"])
+    table["value"] = np.where(table.item < 6, 5.0, 1.0) if explicit else 1.0
+    table["time"] = pd.Timestamp("1998-01-01") + pd.to_timedelta(table.second, unit="s")
+    people = pd.DataFrame({"user_id": [f"u{n}" for n in range(60)]})
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(12)], "title": ["good dress", "bad shirt"] * 6})
+    data = Dataset("made", Interactions(table, 60, 12), people, items, explicit=explicit)
+    found = windows(data, 151)
+    assert len(found) == 150 and found.classes == (("not liked", "liked") if explicit else ("not read", "read"))
+    task = prepared(base, "films", found, labels=40, n_seeds=1, valid=20, test=50)
+    assert not np.isin(task.groups(task.test), task.people).any()
+    told = without_words(task, data, task.test)[0]
+    assert told.shape == (50, 2) and (not explicit or right(task.labels(task.test), told) > 0.95)

@@ -137,13 +137,3 @@ def test_differences_are_told_apart_without_colour() -> None:
     assert dots["^"].get_xdata()[0] == pytest.approx(0.46 * 0.5) and dots["^"].get_ydata()[0] == 0
     assert dots["v"].get_xdata()[0] == pytest.approx(-0.46 * 0.5) and dots["o"].get_xdata()[0] == 1
     assert present.differences(ax, ["a"], ["two"], {}) == 1.0
-
-
-def test_a_table_as_dots_has_a_panel_a_column_and_names_its_rows_once() -> None:
-    frame = pd.DataFrame({"bytes": [10.0, 1e6], "seconds": [1.0, 2.0]}, index=["small", "large"])
-    fig, axes = present.figure(2)
-    present.dots(axes, frame, log=["bytes"])
-    assert [ax.get_xscale() for ax in axes] == ["log", "linear"] and axes[1].get_xlim() == (0, 2.2)
-    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["small", "large"]
-    assert not any(text.get_text() for text in axes[1].get_yticklabels())
-    present.check_figure(fig, "a title of four words")

@@ -18,6 +18,7 @@ from recutils.tables import Problem
 
 KEY_FORMAT = 1  # raise it when the meaning of a stored folder changes
 COST_ROW = re.compile(r"^\s*\|\s*[*_]*Cost[*_]*\s*\|.*$\n?", re.MULTILINE)  # measured, so no part of the content
+LOOKS = re.compile(r"""\*\.ipynb|\.ipynb["']\)\.(is_file|exists)""")  # lists notebooks, or asks whether one is there
 MAGIC = re.compile(r"^\s*[%!?].*$", re.MULTILINE)
 OWN_DATA = ("interactions.csv", "dataset.toml")  # a folder with one of these is somebody's own data set
 
@@ -82,12 +83,12 @@ class Keys:
         return found
 
     def beside(self, notebook: Notebook) -> dict[str, str]:
-        """Files beside the notebook that it or its modules mention; the notebooks' names if they mention such files."""
+        """Files beside the notebook that it or its modules mention; the notebooks' names if they look which are there."""
         texts = [source(cell) for cell in notebook.cells if cell["cell_type"] == "code"]
         texts += [path.read_text(encoding="utf-8") for path in self.modules(notebook) if path.suffix == ".py"]
         there = [path for path in sorted(self.project.notebooks.iterdir()) if path.is_file()]
         found = {path.name: self.file(path) for path in there if any(path.name in text for text in texts)}
-        if any(".ipynb" in text for text in texts):
+        if any(LOOKS.search(text) for text in texts):
             found["names"] = digest([path.name for path in there])
         return {name: value for name, value in found.items() if not name.endswith(".ipynb")}
 

@@ -151,7 +151,8 @@ def test_the_names_of_notebooks_count_for_one_that_lists_them(toy):
         (toy.project.notebooks / "40_new.ipynb").unlink()
         return changed
 
-    assert listed("print(1)") == ""
+    assert listed("print(1)") == "" == listed("print('papermill this.ipynb out.ipynb')")
+    assert listed("from pathlib import Path\nprint(Path('40_new.ipynb').is_file())") == "names"
     assert listed("from pathlib import Path\nprint(list(Path().glob('*.ipynb')))") == "names"
 
 

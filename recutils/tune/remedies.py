@@ -111,14 +111,15 @@ def _apart(one: Tensor, other: Tensor) -> Tensor:
 def standing_in(states: States, versions: States, labels: np.ndarray, batch: int, share: float = 0.5) -> Callable:
     """Batches as `classifier.batches_of`, in which a text's other wording stands in for it with this chance.
 
-    As many steps as without: the texts vary, their number does not.
+    As many steps as without, in the same batches: who stands in is drawn from a generator of its own, so that wordings
+    that change nothing change nothing.
     """
     if not len(states) == len(versions) == len(labels):
         raise Problem(f"{len(states)} texts, {len(versions)} wordings, {len(labels)} labels; one each is expected.")
     lengths, targets = states.lengths, torch.from_numpy(np.asarray(labels, dtype=np.int64))
 
     def draw(_: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        other = rng.random(len(labels)) < share
+        other = rng.spawn(1)[0].random(len(labels)) < share
         mixed = States(tuple((versions if other[row] else states).rows[row] for row in range(len(labels))))
         for rows in shuffled(lengths, batch, rng):
             yield targets[rows], *mixed.batch(rows)

@@ -148,3 +148,11 @@ def test_the_states_of_other_wordings_are_made_as_ever(base: Base, planted) -> N
     mine = states_of(base, [planted.texts[row] for row in rows])
     found = tuned_with(remedy, base, mine, planted.labels[rows], QUICK, versions=versions)
     assert np.isfinite(logits(found, mine)).all()
+
+
+def test_wordings_that_change_nothing_change_nothing(base: Base, states: States, planted) -> None:
+    rows = np.arange(40)
+    mine, labels = states.only(rows), planted.labels[rows]
+    remedy = Remedy(name="same", versions="same")
+    stood_in = logits(tuned_with(remedy, base, mine, labels, QUICK, versions=mine), states)
+    assert np.array_equal(stood_in, logits(tuned(base, mine, labels, QUICK), states))

@@ -4,7 +4,7 @@ How it reads is in domain.py; the judging is in evaluate/labels.py.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,7 @@ class Domains:
     epochs: int
     n_chosen: int
     n_asked: int
+    _states: dict[str, States] = field(default_factory=dict, repr=False)
 
     def read_by(self, name: str) -> tuple[str, ...]:
         """The texts of a domain that are read without their labels."""
@@ -85,7 +86,7 @@ class Domains:
         model = domain.adapted(self.base, texts, how, ready)[0] if how else self.base.load()[1]
         found: Arrays = {}
         for name in dict.fromkeys((*probed, *tuned)):
-            states = states_of(self.base, self.data[name].only(self._some(name)).texts)
+            states = self._of(name, self._some(name))
             guessed = self.data[name].only(self.cuts[name].valid[:200]).texts
             found[f"{name}, words"] = domain.word_loss(self.base, model, guessed)
             for seed in range(self.n_seeds):
@@ -97,7 +98,14 @@ class Domains:
 
     def _lesson(self, name: str, seed: int) -> tuple[States, np.ndarray]:
         rows = drawn(self.data[name], self.cuts[name].train, self.n_labels, seed)
-        return states_of(self.base, self.data[name].only(rows).texts), self.data[name].labels[rows]
+        return self._of(name, rows), self.data[name].labels[rows]
+
+    def _of(self, name: str, rows: np.ndarray) -> States:
+        """The frozen layers' states of some rows, computed once: every way of reading shares them."""
+        key = digest(name, rows)
+        if key not in self._states:
+            self._states[key] = states_of(self.base, self.data[name].only(rows).texts)
+        return self._states[key]
 
     def _probe(self, model: "PreTrainedModel", name: str, states: States, seed: int) -> np.ndarray:
         mine, labels = self._lesson(name, seed)

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 def two_stages(train: Interactions, vectors: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Candidates of EASE (n_users, n) and their scores (n_users, n, 2): EASE's, and the cosine of each item's text to
-    the person's mean text vector, both standardised within the person. vectors: (n_items, d) of length 1."""
+    the person's mean text vector, both standardised within the list, so that one mix of weights suits everybody.
+
+    vectors: (n_items, d) of length 1.
+    """
     histories = train.matrix()
-    scores = standardised(EASE(reg=500.0).fit(train).score(histories))
+    scores = EASE(reg=500.0).fit(train).score(histories)
     items = top_k(scores, histories, n)
-    near = standardised((train.matrix("binary") @ vectors) @ vectors.T)
-    return items, np.stack([np.take_along_axis(one, np.maximum(items, 0), axis=1) for one in (scores, near)], axis=2)
+    near = (train.matrix("binary") @ vectors) @ vectors.T
+    each = (np.take_along_axis(one, np.maximum(items, 0), axis=1) for one in (scores, near))
+    return items, np.stack([standardised(one) for one in each], axis=2)
 
 
 def best(candidates: np.ndarray, scores: np.ndarray, depth: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Shared fixtures: small planted tables, and the folders that tests may write to."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,26 @@ def dataset(ratings: Interactions) -> Dataset:
     items = pd.DataFrame({"item_id": [f"i{row}" for row in range(ratings.n_items)]})
     items["title"] = [f"Item {row}" for row in range(ratings.n_items)]
     return Dataset("planted", ratings, users, items, explicit=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[str], int], Path]:
+    """A maker of checkpoint folders, as a publisher would save them: (words, layers) -> a BERT of 16 numbers with
+    random weights, always the same."""
+
+    def make(words: Sequence[str], layers: int) -> Path:
+        import torch
+        from transformers import BertConfig, BertModel, BertTokenizerFast
+
+        folder = tmp_path_factory.mktemp("tiny") / "model"
+        size = {"hidden_size": 16, "num_hidden_layers": layers, "num_attention_heads": 2, "intermediate_size": 32}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=32, **size))
+        model.save_pretrained(folder)
+        (folder / "vocab.txt").write_text("\n".join(words))
+        vocabulary = {word: row for row, word in enumerate(words)}
+        BertTokenizerFast(vocab=vocabulary, model_max_length=32).save_pretrained(folder)
+        return folder
+
+    return make

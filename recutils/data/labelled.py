@@ -60,11 +60,15 @@ class Labelled:
         return pd.DataFrame({"class": self.classes, "rows": counts, "share": counts / len(self)})
 
 
-def check_labels(labels: np.ndarray, n_classes: int, where: str) -> None:
-    """Raise Problem unless labels are whole numbers in 0..n_classes - 1 with at least two different ones."""
+def check_labels(labels: np.ndarray, n_classes: int | None, where: str) -> None:
+    """Raise Problem unless labels are whole numbers in 0..n_classes - 1 with at least two different ones.
+
+    n_classes: None where any number of classes will do.
+    """
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer):
         raise Problem(f"{where}: labels must be whole numbers, places in the classes; got {labels.dtype}.")
+    n_classes = int(labels.max(initial=0)) + 1 if n_classes is None else n_classes
     outside = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(outside):
         row = int(outside[0])

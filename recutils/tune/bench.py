@@ -15,11 +15,10 @@ from recutils.data.labelled import Labelled
 from recutils.model.plan import History
 from recutils.model.training import Say, seeded
 from recutils.tables import Problem
-from recutils.tune.baselines import counted_words
+from recutils.tune.baselines import counted_words, linear
 from recutils.tune.classifier import Recipe, fit, new_classifier, probabilities, softmax
 from recutils.tune.kept import MODULES, Arrays, digest, kept
 from recutils.tune.remedies import Remedy, tuned_with
-from recutils.tune.simple import linear
 from recutils.tune.states import Base, States, states_of
 from recutils.tune.towers import fit_towers, pair_logits, vectors
 
@@ -110,7 +109,7 @@ class Bench:
             return {str(number): table for number, table in enumerate(tables)}
 
         sets = digest(*[np.asarray(rows) for rows in many])
-        code = (*CODE, "recutils.tune.simple", "recutils.tune.towers")
+        code = (*CODE, "recutils.tune.baselines", "recutils.tune.towers")
         kept_tables = self._kept("untuned", every, Recipe(), make, asked, modules=code, sets=sets)
         return [kept_tables[str(number)] for number in range(len(many))]
 

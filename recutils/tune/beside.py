@@ -3,16 +3,17 @@ came, and for pairs a rule without words. No network is trained here.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from recutils.data.pairs import Pairs
 from recutils.tables import Dataset, Problem
-from recutils.tune.baselines import counted_words, majority
+from recutils.tune.baselines import counted_words, linear, majority
 from recutils.tune.gates import Shared
 from recutils.tune.prepared import Prepared
-from recutils.tune.probe import pooled, probe
 from recutils.tune.simple import by_numbers, item_counts, item_means
+from recutils.tune.states import in_batches
 
 
 def beside(task: Prepared, bare: Shared, rows: np.ndarray) -> dict[str, list[np.ndarray]]:
@@ -36,10 +37,14 @@ def refitted(
 
     view: the scenario through whose adapter or gate the trunk is read, if it has any.
     """
-    asked = pooled(network, view, task.at(rows))
+
+    def pooled(which: np.ndarray) -> np.ndarray:
+        return in_batches(network, partial(network.pooled, view), task.at(which)).numpy()
+
+    asked = pooled(rows)
     drawn = [task.train[seed] for seed in (range(len(task.train)) if seeds is None else seeds)]
-    known = [(pooled(network, view, task.at(train)), task.labels(train)) for train in drawn]
-    return [probe(*pair, asked, n_classes=task.n_classes) for pair in known]
+    known = [(pooled(train), task.labels(train)) for train in drawn]
+    return [linear(*pair, asked, n_classes=task.n_classes) for pair in known]
 
 
 def without_words(task: Prepared, data: Dataset, rows: np.ndarray) -> list[np.ndarray]:

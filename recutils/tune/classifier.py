@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from recutils.data.labelled import check_labels
 from recutils.model.plan import History, Plan
-from recutils.model.threads import one_thread
 from recutils.model.training import Loss, Say, seeded, train
 from recutils.tables import Problem
-from recutils.tune.states import BATCH_TOKENS, Base, States, autocast, by_length, run_layer, shuffled
+from recutils.tune.states import BATCH_TOKENS, Base, States, autocast, in_batches, run_layer, shuffled
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,6 +79,11 @@ class Classifier(nn.Module):
         self.head = nn.Linear(2 * width, n_classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the head knows."""
+        return self.head.out_features
 
     def pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """One vector (b, 2 d) fp32 for each text from its tokens' (b, width, d)."""
@@ -172,17 +176,11 @@ def fit(
     """
     if len(states) != len(labels):
         raise Problem(f"{len(states)} texts, but {len(labels)} labels; one each is expected.")
-    check_labels(labels, _n_classes(classifier), "training rows")
+    check_labels(labels, getattr(classifier, "n_classes", None), "training rows")
     return train(
         classifier, batches_of(states, labels, recipe.batch), loss or cross_entropy(recipe), recipe.plan(len(labels)),
         validate=validate, checkpoint=checkpoint, events=events, say=say,
     )  # fmt: skip
-
-
-def _n_classes(classifier: nn.Module) -> int:
-    heads = [module for name, module in classifier.named_modules() if name.endswith("head")]
-    found = [module.out_features for module in heads if isinstance(module, nn.Linear)]
-    return found[0] if found else np.iinfo(np.int64).max
 
 
 def tuned(
@@ -202,18 +200,7 @@ def probabilities(classifier: nn.Module, states: States, *, batch_tokens: int = 
 
 def logits(classifier: nn.Module, states: States, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
     """Each text's logits (n, n_classes) float64, without dropout."""
-    if len(states) == 0:
-        raise Problem("there are no texts to ask about; at least one is expected.")
-    was_training = classifier.training
-    classifier.eval()
-    found: list[np.ndarray] = []
-    order: list[np.ndarray] = []
-    with torch.inference_mode(), one_thread():
-        for rows in by_length(states.lengths, batch_tokens):
-            found.append(classifier(*states.batch(rows)).double().numpy())
-            order.append(rows)
-    classifier.train(was_training)
-    return np.concatenate(found)[np.argsort(np.concatenate(order))]
+    return in_batches(classifier, classifier, states, batch_tokens=batch_tokens).double().numpy()
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -20,7 +20,17 @@ from recutils.model.plan import History
 from recutils.model.training import Say, seeded, train
 from recutils.tables import Problem
 from recutils.tune.classifier import Recipe
-from recutils.tune.states import BATCH_TOKENS, Base, States, autocast, by_length, run_layer, shuffled, states_of
+from recutils.tune.states import (
+    BATCH_TOKENS,
+    Base,
+    States,
+    autocast,
+    by_length,
+    in_batches,
+    run_layer,
+    shuffled,
+    states_of,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -208,22 +218,5 @@ def word_loss(base: Base, model: "PreTrainedModel", texts: Sequence[str], seed: 
 
 def pooled_vectors(base: Base, model: "PreTrainedModel", states: States) -> np.ndarray:
     """One vector (n, d) float32 for each text: the mean over its tokens after the model's upper layers."""
-    upper = Upper(model, base).eval()
-    found = np.empty((len(states), model.config.hidden_size), dtype=np.float32)
-    with torch.inference_mode():
-        for rows in by_length(states.lengths, BATCH_TOKENS):
-            hidden, mask = states.batch(rows)
-            found[rows] = _mean(upper(hidden, mask), mask).numpy()
-    return found
-
-
-def probe(train_vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray, n_classes: int) -> np.ndarray:
-    """Probabilities (m, n_classes) of a logistic regression on vectors: what a frozen encoder knows."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    chain = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000)).fit(train_vectors, labels)
-    found = np.zeros((len(asked), n_classes))
-    found[:, chain.classes_] = chain.predict_proba(asked)
-    return found
+    upper = Upper(model, base)
+    return in_batches(upper, lambda hidden, mask: _mean(upper(hidden, mask), mask), states).numpy()

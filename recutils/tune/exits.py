@@ -19,7 +19,7 @@ from recutils.model.threads import one_thread
 from recutils.model.training import Loss
 from recutils.tables import Problem
 from recutils.tune.classifier import mean_and_max
-from recutils.tune.states import BATCH_TOKENS, Base, States, autocast, by_length, run_layer
+from recutils.tune.states import BATCH_TOKENS, Base, States, autocast, by_length, in_batches, run_layer
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -87,13 +87,7 @@ def summed_loss(smoothing: float = 0.0) -> Loss:
 
 def all_logits(exits: Exits, states: States) -> np.ndarray:
     """Logits of every text at every exit (n, m + 1, n_classes) float64: what a choice of thresholds needs."""
-    exits.eval()
-    found, order = [], []
-    with torch.inference_mode(), one_thread():
-        for rows in by_length(states.lengths, BATCH_TOKENS):
-            found.append(exits(*states.batch(rows)).double().numpy())
-            order.append(rows)
-    return np.concatenate(found)[np.argsort(np.concatenate(order))]
+    return in_batches(exits, exits, states).double().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,16 @@ import numpy as np
 
 from recutils.data.labelled import Labelled, Parts, drawn
 from recutils.tune import domain
+from recutils.tune.baselines import linear
 from recutils.tune.classifier import Recipe, fit, new_classifier, probabilities
-from recutils.tune.kept import Arrays, digest, kept
+from recutils.tune.kept import MODULES, Arrays, digest, kept
 from recutils.tune.states import Base, States, states_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CODE = (
-    "recutils.tune.domain", "recutils.tune.reading", "recutils.tune.classifier", "recutils.tune.states",
-    "recutils.model.training",
+    *MODULES, "recutils.tune.domain", "recutils.tune.reading", "recutils.tune.baselines",
 )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ class Domains:
     def _probe(self, model: "PreTrainedModel", name: str, states: States, seed: int) -> np.ndarray:
         mine, labels = self._lesson(name, seed)
         lesson, asked = (domain.pooled_vectors(self.base, model, one) for one in (mine, states))
-        return domain.probe(lesson, labels, asked, len(self.data[name].classes))
+        return linear(lesson, labels, asked, n_classes=len(self.data[name].classes))
 
     def _tuned(self, model: "PreTrainedModel", name: str, states: States, seed: int) -> np.ndarray:
         mine, labels = self._lesson(name, seed)

@@ -31,25 +31,6 @@ def by_numbers(train: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, n_cl
     return found
 
 
-def linear(train: np.ndarray, labels: np.ndarray, asked: np.ndarray, *, n_classes: int = 2) -> np.ndarray:
-    """The same for many numbers a row, such as vectors: its strength (C of .001 to .1) by 3-fold cross-validation."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    chain = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-    least = int(np.bincount(labels)[np.bincount(labels) > 0].min())
-    if least >= 2:
-        folds = StratifiedKFold(min(3, least), shuffle=True, random_state=0)
-        grid = {"logisticregression__C": [0.001, 0.01, 0.1]}
-        chain = GridSearchCV(chain, grid, scoring="neg_log_loss", cv=folds)
-    chain.fit(np.asarray(train), labels)
-    found = np.zeros((len(asked), n_classes))
-    found[:, chain.classes_] = chain.predict_proba(np.asarray(asked))
-    return found
-
-
 def item_means(found: Interactions, users: np.ndarray, damping: float = 5.0) -> np.ndarray:
     """Mean value of each item (n_items,) among these users' events, pulled to the mean of all as if by `damping` more.
 

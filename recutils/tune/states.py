@@ -4,8 +4,11 @@ Where the lower layers of an encoder stay as they are, their output never change
 method above. This is what makes fine-tuning cheap on a small machine; with 0 layers it is the token embeddings' output.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ from torch import Tensor
 
 from recutils.encode import checkpoint
 from recutils.encode.encoder import padded
+from recutils.model.threads import one_thread
 from recutils.tables import Problem
 
 if TYPE_CHECKING:
@@ -54,7 +58,18 @@ class Base:
 
     def load(self) -> tuple["PreTrainedTokenizerBase", "PreTrainedModel"]:
         """Tokenizer and a fresh model in fp32, in evaluation mode: what one training changes, another does not see."""
-        return checkpoint.load(checkpoint.find(self.model), "fp32", "cpu")
+        tokenizer, model = self.opened
+        return tokenizer, copy.deepcopy(model)
+
+    @property
+    def opened(self) -> tuple["PreTrainedTokenizerBase", "PreTrainedModel"]:
+        """The same, read from disk once and shared: for reading only."""
+        return _opened(checkpoint.find(self.model).folder.resolve(), self.model)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path, name: str) -> tuple["PreTrainedTokenizerBase", "PreTrainedModel"]:
+    return checkpoint.load(checkpoint.Checkpoint(name, folder), "fp32", "cpu")
 
 
 def fast_precision() -> str:
@@ -103,7 +118,7 @@ def states_of(
 
     About 100 tokens of 384 numbers take 77 KB a text in bf16: ten thousand texts 0.8 GB.
     """
-    tokenizer, model = base.load()
+    tokenizer, model = base.opened
     pairs = [list(texts)] if not len(seconds) else [list(texts), list(seconds)]
     given = tokenizer(*pairs, truncation=True, max_length=base.max_tokens, padding=False)
     tokens, types = given["input_ids"], given.get("token_type_ids")
@@ -156,6 +171,30 @@ def by_length(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
             stop += 1
         yield order[start:stop]
         start = stop
+
+
+def in_batches(
+    module: torch.nn.Module,
+    ask: Callable[[Tensor, Tensor], Tensor],
+    states: States,
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+) -> Tensor:
+    """What `ask` (a method of the module) says of (hidden, mask), one row for each text, in their order.
+
+    Without dropout and gradients, in batches of like length. Raises Problem for no texts.
+    """
+    if len(states) == 0:
+        raise Problem("there are no texts to ask about; at least one is expected.")
+    was_training = module.training
+    module.eval()
+    found, order = [], []
+    with torch.inference_mode(), one_thread():
+        for rows in by_length(states.lengths, batch_tokens):
+            found.append(ask(*states.batch(rows)))
+            order.append(rows)
+    module.train(was_training)
+    return torch.cat(found)[np.argsort(np.concatenate(order))]
 
 
 def shuffled(lengths: np.ndarray, batch: int, rng: np.random.Generator, pool: int = 8) -> list[np.ndarray]:

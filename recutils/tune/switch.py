@@ -12,7 +12,7 @@ from recutils.model.threads import one_thread
 from recutils.tables import Problem
 from recutils.tune.adapters import NAME, Method, adapted, inject
 from recutils.tune.classifier import new_classifier, softmax
-from recutils.tune.states import BATCH_TOKENS, Base, States, by_length
+from recutils.tune.states import BATCH_TOKENS, Base, States, by_length, in_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,12 +95,8 @@ class Switch(nn.Module):
     def ask(self, task: str, states: States) -> np.ndarray:
         """One task's probabilities (n, n_classes) float64."""
         self.use(task)
-        with torch.inference_mode(), one_thread():
-            found, order = [], []
-            for rows in by_length(states.lengths, BATCH_TOKENS):
-                found.append(self.heads[task](self.trunk(*states.batch(rows))).double().numpy())
-                order.append(rows)
-        return softmax(np.concatenate(found)[np.argsort(np.concatenate(order))])
+        logits = in_batches(self, lambda *given: self.heads[task](self.trunk(*given)), states)
+        return softmax(logits.double().numpy())
 
     def ask_mixed(self, tasks: Sequence[str], states: States) -> list[np.ndarray]:
         """Each text's probabilities for its own task, rows of different tasks side by side in one batch."""

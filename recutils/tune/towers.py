@@ -18,7 +18,7 @@ from recutils.model.threads import one_thread
 from recutils.model.training import Say, seeded, train
 from recutils.tables import Problem
 from recutils.tune.classifier import Classifier, Recipe, new_classifier
-from recutils.tune.states import BATCH_TOKENS, Base, States, by_length, shuffled
+from recutils.tune.states import BATCH_TOKENS, Base, States, in_batches, shuffled
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -109,17 +109,7 @@ def fit_towers(
 
 def vectors(towers: Classifier, states: States, *, batch_tokens: int = BATCH_TOKENS) -> Tensor:
     """Each text's pooled vector (n, 2 d) fp32, without dropout: one reading, whatever it is paired with."""
-    if len(states) == 0:
-        raise Problem("there are no texts to read; at least one is expected.")
-    was_training = towers.training
-    towers.eval()
-    found, order = [], []
-    with torch.inference_mode(), one_thread():
-        for rows in by_length(states.lengths, batch_tokens):
-            found.append(towers.pooled(*states.batch(rows)))
-            order.append(rows)
-    towers.train(was_training)
-    return torch.cat(found)[np.argsort(np.concatenate(order))]
+    return in_batches(towers, towers.pooled, states, batch_tokens=batch_tokens)
 
 
 def pair_logits(towers: Towers, one: Tensor, other: Tensor, pairs: np.ndarray) -> np.ndarray:

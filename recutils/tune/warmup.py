@@ -1,7 +1,8 @@
 """Upper layers warmed up on texts without labels (SimCSE), and tuned from there; results are kept by content.
 
 Source: Gao, Yao & Chen 2021, the unsupervised half. Departures: dropout acts in the tuned layers only, since the frozen
-ones are run once; the mean of the tokens stands for the text; texts of like length share a batch.
+ones are run once; the mean of the tokens stands for the text; texts of like length share a batch; the loss looks both
+ways, from each view to the other.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from recutils.model.plan import Plan
@@ -18,11 +18,12 @@ from recutils.model.weights import flat_weights, with_flat_weights
 from recutils.tables import Problem
 from recutils.tune.bench import CODE, Bench
 from recutils.tune.classifier import Classifier, Recipe, fit, new_classifier, probabilities
+from recutils.tune.domain import contrast
 from recutils.tune.kept import Arrays, digest, kept
 from recutils.tune.states import Base, States, shuffled
 from recutils.tune.towers import vectors
 
-CODES = (*CODE, "recutils.tune.warmup", "recutils.tune.towers")
+CODES = (*CODE, "recutils.tune.warmup", "recutils.tune.domain", "recutils.tune.towers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +42,6 @@ class Warmth:
             raise Problem(f"batch must be 2 or more, temperature above 0; got {self.batch} and {self.temperature}")
         if not 0 < self.dropout < 1:
             raise Problem(f"dropout must lie between 0 and 1, it makes the two views; got {self.dropout}")
-
-
-def contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """The mean over rows of -log softmax at the row's own partner, among all rows of `second`, of cosine / temperature.
-
-    first, second: (b, d), two views of the same b texts.
-    """
-    normal = nn.functional.normalize
-    scores = normal(first, dim=1) @ normal(second, dim=1).T / temperature
-    return nn.functional.cross_entropy(scores, torch.arange(len(first)))
 
 
 def warmed(base: Base, states: States, warmth: Warmth, n_classes: int = 2) -> Classifier:

@@ -19,19 +19,9 @@ SPOKEN = ["[PAD]", "[UNK]", "[END]", "Yes", "No", "A", "B", ":", ",", "?", "like
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> str:
-    """The folder of a BERT of two layers and 16 numbers with random weights."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tune") / "model"
-    state = torch.get_rng_state()
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, **size)).save_pretrained(folder)
-    torch.set_rng_state(state)
-    BertTokenizerFast(vocab={word: row for row, word in enumerate(WORDS)}, model_max_length=32).save_pretrained(folder)
-    return str(folder)
+def tiny(tiny_bert) -> str:
+    """The folder of a BERT of two layers."""
+    return str(tiny_bert(WORDS, 2))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Several scenarios on one trunk: each learns its own rule, weights do what they say, one more hurts nobody."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,8 @@ from recutils.tune.classifier import Recipe, probabilities
 from recutils.tune.gates import Shared, new_shared, only_own, own_parts, share_of, weights_of, with_weights
 from recutils.tune.mixing import Scenario, Sharing, batches, chances_of, gradient_weights, n_steps, weighed
 from recutils.tune.prepared import FEW, prepared, windows
-from recutils.tune.probe import pooled, probe
 from recutils.tune.scenarios import added, plan_of, share, share_kept
-from recutils.tune.states import Base, States
+from recutils.tune.states import Base, States, in_batches
 
 QUICK = Recipe(epochs=8, learning_rate=1e-2, head_rate=3.0, batch=16)
 KINDS = {
@@ -108,7 +108,7 @@ def test_weights_of_losses_are_what_the_papers_say(base: Base) -> None:
 def test_untrained_parts_change_nothing_and_experts_weigh_alike(base: Base, states: States) -> None:
     with torch.random.fork_rng():
         plain, parts = new_shared(base, {"a": 2}), new_shared(base, {"a": 2}, adapter=4, experts=2, narrow=4)
-    assert np.array_equal(pooled(plain, "a", states), pooled(parts, "a", states))
+    assert torch.equal(*(in_batches(one, partial(one.pooled, "a"), states) for one in (plain, parts)))
     shares = parts.shares("a", *states.batch(np.arange(3)))
     assert shares.tolist() == [[0.5, 0.5]] * 3
     assert np.array_equal(probabilities(parts.one("a"), states), np.full((200, 2), 0.5))
@@ -183,15 +183,6 @@ def test_unknown_names_and_senseless_settings_are_refused(base: Base, states: St
             Sharing(**wrong)
     with pytest.raises(Problem, match="adapter and experts"):
         Shared(made.layers, 16, {"a": 2}, adapter=-1)
-
-
-def test_a_probe_reads_what_frozen_vectors_tell(base: Base, states: States, planted) -> None:
-    vectors = pooled(new_shared(base, {"a": 2}), "a", states)
-    assert vectors.shape == (200, 32) and vectors.dtype == np.float32
-    told = np.column_stack([vectors, planted.labels * 3.0])
-    found = probe(told[:120], planted.labels[:120], told[120:], n_classes=3)
-    np.testing.assert_allclose(found.sum(axis=1), 1)
-    assert right(planted.labels[120:], found) == 1.0 and not found[:, 2].any()
 
 
 def test_the_trunk_learns_faster_when_a_step_holds_more_scenarios_and_heads_do_not(two) -> None:

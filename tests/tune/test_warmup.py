@@ -10,18 +10,12 @@ import torch
 from recutils.tables import Problem
 from recutils.tune.bench import Bench
 from recutils.tune.classifier import Recipe, new_classifier
+from recutils.tune.domain import contrast
 from recutils.tune.states import Base, States
-from recutils.tune.warmup import Fewer, Warmth, contrast, recipe_for, warmed
+from recutils.tune.warmup import Fewer, Warmth, recipe_for, warmed
 
 WARMTH = Warmth(epochs=3, batch=20, learning_rate=3e-3, temperature=0.1)
 ROWS, ASKED = np.arange(12), np.arange(150, 170)
-
-
-def test_contrast_is_small_for_partners_alike_and_large_for_partners_swapped() -> None:
-    views = torch.eye(4)
-    assert contrast(views, views, 0.05) < 1e-6
-    assert contrast(views, views.roll(1, 0), 0.05) == pytest.approx(20.0, abs=1e-3)
-    assert contrast(torch.ones(4, 3), torch.ones(4, 3), 0.05) == pytest.approx(np.log(4), abs=1e-5)
 
 
 def loss_of(module: torch.nn.Module, states: States) -> float:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recutils.encode.encoder import padded
 from recutils.model.plan import History
 from recutils.model.training import Say, seeded, train
 from recutils.tables import Problem
@@ -30,7 +29,8 @@ from recutils.tune.states import (
     run_layer,
     shuffled,
     states_of,
-)
+    states_of_tokens,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -96,40 +96,23 @@ def masked(base: Base, texts: Sequence[str], seed: int, share: float = MASKED) -
 
     Special tokens are never hidden. Raises Problem for a share outside 0..1 and a tokenizer without a mask.
     """
-    tokenizer, model = base.load()
+    tokenizer, _ = base.opened
     if not 0 < share < 1:
         raise Problem(f"share must lie between 0 and 1; got {share}")
     if tokenizer.mask_token_id is None:
         raise Problem(f"the tokenizer of {base.model} has no mask token; use 'two halves'.")
     rng = np.random.default_rng(seed)
     tokens = [np.array(row) for row in tokenizer(list(texts), truncation=True, max_length=base.max_tokens)["input_ids"]]
-    places = tuple(
-        np.sort(rng.permutation(np.arange(1, len(row) - 1))[: max(1, round(share * len(row)))]) for row in tokens
-    )
+    places = tuple(_hidden(len(row), share, rng) for row in tokens)
     words = tuple(row[place] for row, place in zip(tokens, places, strict=True))
     for row, place in zip(tokens, places, strict=True):
         row[place] = tokenizer.mask_token_id
-    return Masked(_frozen(base, model, tokens), places, words)
+    return Masked(states_of_tokens(base, [row.tolist() for row in tokens]), places, words)
 
 
 def _hidden(length: int, share: float, rng: np.random.Generator) -> np.ndarray:
     """Places to hide in a text of so many tokens, in order; its first and last token are special."""
     return np.sort(rng.permutation(np.arange(1, length - 1))[: max(1, round(share * length))])
-
-
-def _frozen(base: Base, model: "PreTrainedModel", tokens: list[np.ndarray]) -> States:
-    """The states of given tokens after the frozen layers."""
-    rows: list[Tensor] = [torch.empty(0)] * len(tokens)
-    for batch in by_length(np.array([len(row) for row in tokens]), BATCH_TOKENS):
-        numbers, mask = (torch.from_numpy(table) for table in padded([tokens[row].tolist() for row in batch]))
-        with torch.no_grad(), autocast(base.precision):
-            hidden = model.embeddings(input_ids=numbers)
-            for layer in model.encoder.layer[: base.frozen]:
-                hidden = run_layer(layer, hidden, mask)
-        kind = torch.bfloat16 if base.precision == "bf16" else torch.float32
-        for row, state in zip(batch, hidden.to(kind), strict=True):
-            rows[row] = state[: len(tokens[row])].clone()
-    return States(tuple(rows))
 
 
 def adapted(

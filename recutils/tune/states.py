@@ -118,10 +118,21 @@ def states_of(
 
     About 100 tokens of 384 numbers take 77 KB a text in bf16: ten thousand texts 0.8 GB.
     """
-    tokenizer, model = base.opened
+    tokenizer, _ = base.opened
     pairs = [list(texts)] if not len(seconds) else [list(texts), list(seconds)]
     given = tokenizer(*pairs, truncation=True, max_length=base.max_tokens, padding=False)
-    tokens, types = given["input_ids"], given.get("token_type_ids")
+    return states_of_tokens(base, given["input_ids"], given.get("token_type_ids"), progress=progress)
+
+
+def states_of_tokens(
+    base: Base,
+    tokens: Sequence[Sequence[int]],
+    types: Sequence[Sequence[int]] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> States:
+    """The same for texts that are token numbers already. types: 0 and 1 in the halves of a pair; None: no pairs."""
+    _, model = base.opened
     lengths = np.array([len(row) for row in tokens])
     rows: list[Tensor] = [torch.empty(0)] * len(tokens)
     done = 0
@@ -136,7 +147,7 @@ def states_of(
 
 
 def _forward(
-    base: Base, model: "PreTrainedModel", tokens: list[list[int]], types: list[list[int]] | None
+    base: Base, model: "PreTrainedModel", tokens: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None
 ) -> Iterator[Tensor]:
     """Each text's own (length, d) after the frozen layers."""
     numbers, mask = (torch.from_numpy(table) for table in padded(tokens, 0))

@@ -11,6 +11,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
+from recutils.rank.programme import programme
 from recutils.tables import ITEM, Interactions, Problem
 
 MOST_LISTS = 200_000  # lists that may be enumerated
@@ -128,8 +129,6 @@ def lexicographic(offers: Offers, order: Sequence[str], slack: float, k: int) ->
     The second goal chooses among the lists within `slack` (a share, 0.05 is five per cent) of the best on the first,
     the third among the lists that are also within `slack` of the best then left on the second. Solved exactly.
     """
-    from recutils.rank.constraints import programme
-
     if not 0 <= slack <= 1 or len(set(order)) != len(order) or not order:
         raise Problem(f"order must name different goals and slack lie in 0..1; got {list(order)} and {slack}")
     chosen = offers.top(offers.of(order[0]), k)

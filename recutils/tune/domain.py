@@ -61,8 +61,8 @@ class Upper(nn.Module):
 def halves(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     """First and second halves, by words, of the texts with at least LEAST_WORDS words.
 
-    >>> halves(["a b c d e f g h i", "too short"])
-    (['a b c d'], ['e f g h i'])
+    >>> halves(["a b c d e f g h i", "too short", "1 2 3 4 5 6 7 8"])
+    (['a b c d', '1 2 3 4'], ['e f g h i', '5 6 7 8'])
     """
     words = [text.split() for text in texts]
     long = [row for row in words if len(row) >= LEAST_WORDS]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recutils.rank.business import Offers, every_list
-from recutils.rank.constraints import CLOSED, FREE, SOLVED, Rule, broken, greedy, programme, solve
+from recutils.rank.constraints import CLOSED, FREE, SOLVED, Rule, broken, greedy, solve
+from recutils.rank.programme import programme
 from recutils.tables import Problem
 
 N_ITEMS = 12

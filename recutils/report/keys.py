@@ -20,6 +20,7 @@ KEY_FORMAT = 1  # raise it when the meaning of a stored folder changes
 COST_ROW = re.compile(r"^\s*\|\s*[*_]*Cost[*_]*\s*\|.*$\n?", re.MULTILINE)  # measured, so no part of the content
 LOOKS = re.compile(r"""\*\.ipynb|\.ipynb["']\)\.(is_file|exists)""")  # lists notebooks, or asks whether one is there
 MAGIC = re.compile(r"^\s*[%!?].*$", re.MULTILINE)
+JUDGMENTS = "data/judgments"  # readings of our own, which the repository keeps
 OWN_DATA = ("interactions.csv", "dataset.toml")  # a folder with one of these is somebody's own data set
 
 
@@ -83,11 +84,12 @@ class Keys:
         return found
 
     def beside(self, notebook: Notebook) -> dict[str, str]:
-        """Files beside the notebook that it or its modules mention; the notebooks' names if they look for these."""
+        """Files beside the notebook, and judgments, that it or its modules mention; the names if they look for these."""
         texts = [source(cell) for cell in notebook.cells if cell["cell_type"] == "code"]
         texts += [path.read_text(encoding="utf-8") for path in self.modules(notebook) if path.suffix == ".py"]
         there = [path for path in sorted(self.project.notebooks.iterdir()) if path.is_file()]
-        found = {path.name: self.file(path) for path in there if any(path.name in text for text in texts)}
+        judged = [path for path in sorted((self.project.root / JUDGMENTS).glob("*")) if path.is_file()]
+        found = {path.name: self.file(path) for path in there + judged if any(path.name in text for text in texts)}
         if any(LOOKS.search(text) for text in texts):
             found["names"] = digest([path.name for path in there])
         return {name: value for name, value in found.items() if not name.endswith(".ipynb")}

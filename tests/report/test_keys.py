@@ -142,6 +142,20 @@ def test_a_file_beside_the_notebooks_counts_when_it_is_mentioned(toy):
     assert changed_parts(before, parts(toy)) == "plan.toml"
 
 
+def test_a_kept_judgment_counts_when_it_is_mentioned(toy):
+    graded = toy.project.root / "data" / "judgments" / "graded.csv"
+    graded.parent.mkdir(parents=True)
+    graded.write_text("1")
+    write(toy, code='print(open("other.csv"))')
+    before = parts(toy)
+    graded.write_text("2")
+    assert parts(toy) == before
+    write(toy, code='print("graded.csv")')
+    before = parts(toy)
+    graded.write_text("3")
+    assert changed_parts(before, parts(toy)) == "graded.csv"
+
+
 def test_the_names_of_notebooks_count_for_one_that_lists_them(toy):
     def listed(code):
         write(toy, code=code)

@@ -84,7 +84,7 @@ class Keys:
         return found
 
     def beside(self, notebook: Notebook) -> dict[str, str]:
-        """Files beside the notebook, and judgments, that it or its modules mention; the names if they look for these."""
+        """Files beside the notebook, and judgments, that it or its modules mention; names if they look for these."""
         texts = [source(cell) for cell in notebook.cells if cell["cell_type"] == "code"]
         texts += [path.read_text(encoding="utf-8") for path in self.modules(notebook) if path.suffix == ".py"]
         there = [path for path in sorted(self.project.notebooks.iterdir()) if path.is_file()]

@@ -1,0 +1,177 @@
+"""What a bundle answers: lists for people, for liked items and for texts, similar items, search, reasons. No HTTP.
+
+Whatever is unknown is said, never guessed: an unknown person gets popular items and the answer says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from recutils.deploy.bundle import TEXT, Bundle
+from recutils.encode.index import Flat, unit
+from recutils.model.base import Model
+from recutils.rank.explore import leave_one_out
+from recutils.rank.search import Dense, Index, Lexical, Ranks, ranked
+from recutils.rank.top import top_k
+from recutils.tables import ITEM, ITEM_ID, TITLE, Problem
+
+PERSONAL, POPULAR, MEANING, WORDS, TOGETHER = "personal", "popular", "meaning", "words", "chosen together"
+MOST_REASONS = 3
+Encode = Callable[[Sequence[str]], np.ndarray]  # texts -> (n, d) float32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Item rows, best first, with the scores of their model, how they were found, and a sentence where it matters."""
+
+    items: tuple[int, ...]
+    scores: tuple[float, ...]
+    how: str
+    note: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """An item of the history, and how much the score falls without it, in the model's own unit."""
+
+    item: int
+    change: float
+
+
+class Engine:
+    """Answers from one bundle. encode: the bundle's own encoder, or None; then texts are met by words only."""
+
+    def __init__(self, bundle: Bundle, encode: Encode | None = None) -> None:
+        self.bundle, self._encode = bundle, encode if bundle.vectors is not None else None
+        self.model: Model = bundle.model
+        self.titles = bundle.items[TITLE].to_numpy(dtype=object)
+        self.item_ids = bundle.items[ITEM_ID].astype(str).to_numpy(dtype=object)
+        self._row_of_item = {name: row for row, name in enumerate(self.item_ids)}
+        self._row_of_user = {name: row for row, name in enumerate(bundle.user_ids.tolist())}
+
+    @cached_property
+    def _index(self) -> Index:
+        words = Lexical(self.bundle.items[TEXT].tolist())
+        if self._encode is None:
+            return words
+        return Ranks({"words": words, "meaning": Dense(self.bundle.vectors, self._encode)})
+
+    @cached_property
+    def _near(self) -> Flat | None:
+        return None if self.bundle.vectors is None else Flat(self.bundle.vectors)
+
+    def warm(self) -> None:
+        """Build the indexes and run one call of each kind, so that the first request is not the slowest."""
+        self.search("warm up", 1)
+        self.similar(self.item_ids[0], 1)
+        self.for_history(self.history([]), 1)
+
+    def rows(self, item_ids: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+        """Rows of the known items, each once, in their order, and the ids that are unknown."""
+        known = [self._row_of_item[name] for name in dict.fromkeys(item_ids) if name in self._row_of_item]
+        return np.array(known, dtype=np.int64), [name for name in item_ids if name not in self._row_of_item]
+
+    def knows_user(self, user_id: str) -> bool:
+        """Whether there is a history of this person."""
+        return user_id in self._row_of_user
+
+    def history_of(self, user_id: str) -> sparse.csr_matrix:
+        """(1, n_items): what is known of a person; empty for a stranger."""
+        row = self._row_of_user.get(user_id)
+        return self.history([]) if row is None else self.bundle.histories[[row]]
+
+    def history(self, items: Sequence[int] | np.ndarray, value: float = 1.0) -> sparse.csr_matrix:
+        """(1, n_items) with `value` at these rows."""
+        columns = np.sort(np.asarray(items, dtype=np.int64))
+        shape = (1, len(self.item_ids))
+        return sparse.csr_matrix((np.full(len(columns), value, np.float32), columns, [0, len(columns)]), shape=shape)
+
+    def for_user(self, user_id: str, k: int) -> Answer:
+        """The k best items that a person has not met; popular ones for a stranger, and said so."""
+        if not self.knows_user(user_id):
+            note = f"nobody is known as {user_id[:64]!r}: these are the most popular items"
+            return self._popular(k, note)
+        return self.for_history(self.history_of(user_id), k)
+
+    def for_items(self, item_ids: Sequence[str], k: int) -> Answer:
+        """The k best items for somebody who likes these; unknown ids are left out and named in the note."""
+        rows, unknown = self.rows(item_ids)
+        told = f"not in the catalogue, left out: {', '.join(name[:64] for name in unknown[:5])}" if unknown else ""
+        told += f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        if not len(rows):
+            return self._popular(k, told or "no item was given: these are the most popular ones")
+        return self.for_history(self.history(rows, self._liked), k, note=told)
+
+    @cached_property
+    def _liked(self) -> float:
+        """The value that stands for "liked": what three quarters of all events do not exceed."""
+        data = self.bundle.histories.data
+        return float(np.quantile(data, 0.75)) if len(data) else 1.0
+
+    def for_history(self, history: sparse.csr_matrix, k: int, *, note: str = "") -> Answer:
+        """The k best items outside a history (1, n_items)."""
+        if history.nnz == 0:
+            return self._popular(k, note or "nothing is known of this person: these are the most popular items")
+        scores = self.model.score(history)
+        return self._answer(scores, top_k(scores, history, self._at_most(k)), PERSONAL, note)
+
+    def for_text(self, text: str, k: int) -> Answer:
+        """The items whose texts are nearest in meaning; by shared words where there is no encoder."""
+        if self._encode is None or not text.strip():
+            return self.search(text, k)
+        cosines = (unit(self._encode([text])) @ unit(self.bundle.vectors).T).astype(np.float32)
+        return self._answer(cosines, top_k(cosines, None, self._at_most(k)), MEANING, "")
+
+    def search(self, query: str, k: int) -> Answer:
+        """What answers a query, words and meaning fused; an empty list, and said so, where nothing does."""
+        if not query.strip():
+            return self._popular(k, "the query is empty: these are the most popular items")
+        scores = self._index.scores([query])
+        how = WORDS if self._encode is None else f"{WORDS} and {MEANING}"
+        found = self._answer(scores, ranked(scores, self._at_most(k)), how, "")
+        return found if found.items else Answer((), (), how, "nothing answers this query", self.bundle.version)
+
+    def similar(self, item_id: str, k: int) -> Answer:
+        """Items like one: near in meaning, else what the model gives somebody who has only this one.
+
+        Raises Problem for an unknown item.
+        """
+        row = self.row(item_id)
+        if self._near is None:
+            history = self.history([row], self._liked)
+            scores = self.model.score(history)
+            return self._answer(scores, top_k(scores, history, self._at_most(k)), TOGETHER, "")
+        near = self._near.nearest(self.bundle.vectors[[row]], min(k + 1, len(self.item_ids)))
+        kept = np.flatnonzero((near.rows[0] != row) & (near.rows[0] >= 0))[:k]
+        items, cosines = near.rows[0][kept], near.cosine[0][kept]
+        return Answer(tuple(items.tolist()), tuple(cosines.tolist()), MEANING, "", self.bundle.version)
+
+    def row(self, item_id: str) -> int:
+        """Row of an item. Raises Problem for an unknown one."""
+        if item_id not in self._row_of_item:
+            raise Problem(f"item {item_id[:64]!r} is not in the catalogue of {len(self.item_ids):,} items.")
+        return self._row_of_item[item_id]
+
+    def reasons(self, history: sparse.csr_matrix, item_id: str, most: int = MOST_REASONS) -> list[Reason]:
+        """The items of a history that raise an item's score most, strongest first; none where none does."""
+        found = leave_one_out(self.model, history, self.row(item_id), limit=30)
+        helping = found[found.change > 0].head(most)
+        return [Reason(int(item), float(change)) for item, change in zip(helping[ITEM], helping.change, strict=True)]
+
+    def _popular(self, k: int, note: str) -> Answer:
+        scores = np.asarray(self.model.popular, dtype=np.float32)[None]
+        return self._answer(scores, top_k(scores, None, self._at_most(k)), POPULAR, note)
+
+    def _at_most(self, k: int) -> int:
+        if k < 1:
+            raise Problem(f"k must be at least 1; got {k}")
+        return min(k, len(self.item_ids))
+
+    def _answer(self, scores: np.ndarray, lists: np.ndarray, how: str, note: str) -> Answer:
+        items = lists[0][lists[0] >= 0]
+        found = scores[0, items]
+        return Answer(tuple(items.tolist()), tuple(found.astype(float).tolist()), how, note, self.bundle.version)

@@ -4,7 +4,7 @@ Whatever is unknown is said, never guessed: an unknown person gets popular items
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from recutils.deploy.bundle import TEXT, Bundle
 from recutils.encode.index import Flat, unit
 from recutils.model.base import Model
 from recutils.rank.explore import leave_one_out
-from recutils.rank.search import Dense, Index, Lexical, Ranks, ranked
+from recutils.rank.search import Lexical, fuse_ranks, ranked
 from recutils.rank.top import top_k
 from recutils.tables import ITEM, ITEM_ID, TITLE, Problem
 
@@ -54,11 +54,12 @@ class Engine:
         self._row_of_user = {name: row for row, name in enumerate(bundle.user_ids.tolist())}
 
     @cached_property
-    def _index(self) -> Index:
-        words = Lexical(self.bundle.items[TEXT].tolist())
-        if self._encode is None:
-            return words
-        return Ranks({"words": words, "meaning": Dense(self.bundle.vectors, self._encode)})
+    def _words(self) -> Lexical:
+        return Lexical(self.bundle.items[TEXT].tolist())
+
+    @cached_property
+    def _meanings(self) -> np.ndarray:
+        return unit(self.bundle.vectors)
 
     @cached_property
     def _near(self) -> Flat | None:
@@ -119,21 +120,32 @@ class Engine:
         scores = self.model.score(history)
         return self._answer(scores, top_k(scores, history, self._at_most(k)), PERSONAL, note)
 
-    def for_text(self, text: str, k: int) -> Answer:
-        """The items whose texts are nearest in meaning; by shared words where there is no encoder."""
-        if self._encode is None or not text.strip():
-            return self.search(text, k)
-        cosines = (unit(self._encode([text])) @ unit(self.bundle.vectors).T).astype(np.float32)
+    def for_text(self, text: str, k: int, vector: np.ndarray | None = None) -> Answer:
+        """The items whose texts are nearest in meaning; by shared words where there is no encoder.
+
+        vector: (d,) the text's, where the caller has it already.
+        """
+        cosines = self._cosines(text, vector)
+        if cosines is None or not text.strip():
+            return self.search(text, k, vector)
         return self._answer(cosines, top_k(cosines, None, self._at_most(k)), MEANING, "")
 
-    def search(self, query: str, k: int) -> Answer:
+    def search(self, query: str, k: int, vector: np.ndarray | None = None) -> Answer:
         """What answers a query, words and meaning fused; an empty list, and said so, where nothing does."""
         if not query.strip():
             return self._popular(k, "the query is empty: these are the most popular items")
-        scores = self._index.scores([query])
-        how = WORDS if self._encode is None else f"{WORDS} and {MEANING}"
+        words, cosines = self._words.scores([query]), self._cosines(query, vector)
+        scores = words if cosines is None else fuse_ranks([words, np.maximum(cosines, 0)])
+        how = WORDS if cosines is None else f"{WORDS} and {MEANING}"
         found = self._answer(scores, ranked(scores, self._at_most(k)), how, "")
-        return found if found.items else Answer((), (), how, "nothing answers this query", self.bundle.version)
+        return found if found.items else replace(found, note="nothing answers this query")
+
+    def _cosines(self, text: str, vector: np.ndarray | None) -> np.ndarray | None:
+        """(1, n_items), or None where texts are met by words only."""
+        if self.bundle.vectors is None or (vector is None and self._encode is None):
+            return None
+        found = self._encode([text]) if vector is None else np.atleast_2d(vector)
+        return (unit(found) @ self._meanings.T).astype(np.float32)
 
     def similar(self, item_id: str, k: int) -> Answer:
         """Items like one: near in meaning, else what the model gives somebody who has only this one.

@@ -1,0 +1,229 @@
+"""The service's addresses, each a few lines: what is asked goes to the engine, what comes back is told. No protection
+here (guard.py), no answers (engine.py).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from recutils.deploy.bundle import Bundle
+from recutils.deploy.engine import Engine, Reason
+from recutils.deploy.guard import Guard, Refused
+from recutils.deploy.schemas import (
+    MOST_K,
+    Because,
+    Described,
+    Event,
+    Events,
+    Fault,
+    Kept,
+    Liked,
+    Many,
+    Recommended,
+    RecommendedTo,
+    Version,
+    Why,
+)
+from recutils.deploy.service import Service, Settings
+from recutils.tables import Problem
+
+PAGE = Path(__file__).with_name("page")
+PARTS = ("app.js", "style.css")
+Name = Annotated[str, InPath(min_length=1, max_length=200)]
+Length = Annotated[int, Query(ge=1, le=MOST_K, description="length of the list")]
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Fault, "description": told}
+    for code, told in {
+        400: "the body cannot be read", 401: "no valid key",
+        403: "the key may not do that", 404: "unknown item or address", 413: "body too large",
+        422: "a field is missing, unknown or out of its limits", 429: "too many requests from this caller",
+        503: "too much load, or not ready", 504: "the answer took too long",
+    }.items()
+}  # fmt: skip
+
+
+def create(settings: Settings) -> FastAPI:
+    """The app; `uvicorn.run` takes it. Its state holds the Service as `service`."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        watch = asyncio.create_task(service.watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            service.close()
+
+    app = FastAPI(title="recutils", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=ERRORS)
+    app.state.service = service
+    app.add_middleware(Guard, keys=settings.keys, limits=settings.limits, telemetry=service.telemetry)
+    _errors(app)
+    _lists(app, service)
+    _reasons(app, service)
+    _running(app, service)
+    _page(app)
+    return app
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, fault: RequestValidationError) -> Response:
+        first = fault.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])[:200]
+        return _refusal(Refused(422, "invalid", f"{where}: {first['msg']}"[:400], "see /openapi.json"))
+
+    @app.exception_handler(HTTPException)
+    async def known(_: Request, fault: HTTPException) -> Response:
+        return _refusal(Refused(fault.status_code, "http", str(fault.detail)[:400], "see /openapi.json"))
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, fault: Refused) -> Response:
+        return _refusal(fault)
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, fault: Problem) -> Response:
+        return _refusal(Refused(404, "unknown", str(fault)[:400], "see the catalogue: /v1/search"))
+
+
+def _refusal(fault: Refused) -> Response:
+    return Response(fault.body(), fault.status, headers=fault.headers, media_type="application/json")
+
+
+def _lists(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/users/{user_id}/recommendations")
+    async def for_user(user_id: Name, k: Length = 10) -> Recommended:
+        """A list for a known person; popular items, and said so, for a stranger."""
+        engine = service.now
+        return service.listed(engine, engine.for_user(user_id, k))
+
+    @app.post("/v1/recommendations")
+    async def for_items(asked: Liked) -> Recommended:
+        """A list for somebody who likes these items; unknown ones are left out and named."""
+        engine = service.now
+        return service.listed(engine, engine.for_items(asked.items, asked.k))
+
+    @app.post("/v1/recommendations/text")
+    async def for_text(asked: Described) -> Recommended:
+        """Items near a description."""
+        engine, vector = service.now, await service.vector(asked.text)
+        return service.listed(engine, engine.for_text(asked.text, asked.k, vector))
+
+    @app.post("/v1/batch")
+    async def for_many(asked: Many) -> list[RecommendedTo]:
+        """Lists for several people; other requests are answered in between."""
+        engine, found = service.now, []
+        for user_id in asked.user_ids:
+            one = service.listed(engine, engine.for_user(user_id, asked.k))
+            found.append(RecommendedTo(user_id=user_id, **one.model_dump()))
+            await asyncio.sleep(0)
+        return found
+
+    @app.get("/v1/items/{item_id}/similar")
+    async def similar(item_id: Name, k: Length = 10) -> Recommended:
+        """Items like this one."""
+        engine = service.now
+        return service.listed(engine, engine.similar(item_id, k))
+
+    @app.get("/v1/search")
+    async def search(q: Annotated[str, Query(max_length=1000)], k: Length = 10) -> Recommended:
+        """Items that answer a query, by words and meaning."""
+        engine, vector = service.now, await service.vector(q)
+        return service.listed(engine, engine.search(q, k, vector))
+
+
+def _reasons(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/users/{user_id}/why/{item_id}")
+    async def why(user_id: Name, item_id: Name) -> Why:
+        """What in a person's history speaks for an item."""
+        engine = service.now
+        return _why(engine, engine.reasons(engine.history_of(user_id), item_id))
+
+    @app.post("/v1/why/{item_id}")
+    async def why_items(item_id: Name, asked: Liked) -> Why:
+        """What among these items speaks for another."""
+        engine = service.now
+        rows, _ = engine.rows(asked.items)
+        return _why(engine, engine.reasons(engine.history(rows), item_id))
+
+
+def _why(engine: Engine, reasons: Sequence[Reason]) -> Why:
+    told = [
+        Because(item_id=str(engine.item_ids[one.item]), title=str(engine.titles[one.item]), change=one.change)
+        for one in reasons
+    ]
+    note = "" if told else "nothing in this history raises the item: it stands there as one that many choose"
+    return Why(reasons=told, note=note, version=engine.bundle.version)
+
+
+def _running(app: FastAPI, service: Service) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "alive"}
+
+    @app.get("/ready")
+    async def ready() -> dict[str, str]:
+        """Requests are taken; 503 while no bundle is loaded."""
+        return {"status": "ready", "version": service.now.bundle.version}
+
+    @app.get("/version")
+    async def version() -> Version:
+        """What is served."""
+        bundle: Bundle = service.now.bundle
+        return Version(
+            version=bundle.version, model=bundle.model.name, data=dict(bundle.data), n_users=len(bundle.user_ids),
+            n_items=len(bundle.items), encoder=bundle.encoder.name if bundle.encoder else None, loaded=service.loaded,
+        )  # fmt: skip
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(service.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post("/admin/reload")
+    async def reload() -> dict[str, Any]:
+        """Load what the shelf serves, now; 409 and the reason where it is refused."""
+        try:
+            changed = await service.reload()
+        except Problem as fault:
+            raise Refused(409, "refused_bundle", str(fault)[:400], "publish a whole bundle, or roll back") from fault
+        return {"changed": changed, "version": service.now.bundle.version}
+
+    @app.post("/v1/feedback", status_code=201)
+    async def feedback(told: Events) -> Kept:
+        """Keep what happened; answered after it is on the disk. A repeated id is not kept twice."""
+        if service.log is None:
+            raise Refused(503, "no_log", "this service keeps no feedback", "start it with a folder for it")
+        rows = [_event(one) for one in told.events]
+        try:
+            kept = await asyncio.to_thread(service.log.append, rows)
+        except Problem as fault:
+            raise Refused(503, "not_kept", str(fault)[:400], "send the same events again later", 5.0) from fault
+        service.telemetry.events.inc(kept)
+        return Kept(kept=kept, known=len(rows) - kept)
+
+
+def _event(one: Event) -> dict[str, str]:
+    return {"id": one.id, "user": one.user_id, "item": one.item_id, "kind": one.kind, "time": one.time.isoformat()}
+
+
+def _page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/page/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        if name not in PARTS:
+            raise Refused(404, "http", "no such page", "open /")
+        return FileResponse(PAGE / name)

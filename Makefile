@@ -11,7 +11,7 @@ VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup report smoke test lint lab student publish clean clean-all
+.PHONY: help setup report smoke test lint lab student publish bundle serve clean clean-all
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,13 @@ student: setup  ## Copy the notebooks without their solutions to student/ (ARGS=
 
 publish: setup  ## Write reports/published/ and the README's table from a finished standard run
 	@$(VENV) -m recutils publish
+
+bundle: setup  ## Fit a model on ml-100k and put it on the shelf (ARGS='--data my_folder')
+	@$(VENV) -m recutils bundle $(ARGS)
+
+serve: setup  ## Answer over HTTP on this machine, from the bundle on the shelf (ARGS='--port 8001')
+	@test -f data/interim/shelf/current.json || $(VENV) -m recutils bundle
+	@HF_HUB_OFFLINE=1 $(VENV) -m recutils serve $(ARGS)
 
 extra-%:
 	@case "$*" in \

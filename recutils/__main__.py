@@ -6,6 +6,7 @@ import sys
 try:
     from recutils.data import cli as data
     from recutils.deploy import cli as deploy
+    from recutils.deploy import cli_serve
     from recutils.report import cli as report
     from recutils.tables import Problem
 except ModuleNotFoundError as missing:
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     data.add_parser(commands)
     report.add_parser(commands)
     deploy.add_parser(commands)
+    cli_serve.add_parsers(commands)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.handler(chosen)

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "recutils").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "tools").rglob("*.py"))
-PRINTING = {"cli.py", "__main__.py", "present.py"}
+PRINTING = {"cli.py", "cli_serve.py", "__main__.py", "present.py"}
 REQUIRED = """README.md requirements.txt environment.yml pyproject.toml Makefile LICENSE CITATION.cff CHANGELOG.md
 CONTRIBUTING.md .ci/run .gitignore .gitattributes .pre-commit-config.yaml tools/setup.py notebooks/README.md
 notebooks/_template.ipynb data/README.md data/catalogue.toml reports/README.md reports/profiles/smoke.yml

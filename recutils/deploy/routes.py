@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, StarletteHTTPException
 from fastapi.responses import FileResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
 
 from recutils.deploy.bundle import Bundle
 from recutils.deploy.engine import Engine, Reason
@@ -83,8 +82,8 @@ def _errors(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"])[:200]
         return _refusal(Refused(422, "invalid", f"{where}: {first['msg']}"[:400], "see /openapi.json"))
 
-    @app.exception_handler(HTTPException)
-    async def known(_: Request, fault: HTTPException) -> Response:
+    @app.exception_handler(StarletteHTTPException)
+    async def known(_: Request, fault: StarletteHTTPException) -> Response:
         return _refusal(Refused(fault.status_code, "http", str(fault.detail)[:400], "see /openapi.json"))
 
     @app.exception_handler(Refused)

@@ -21,6 +21,9 @@ ROWS = (ITEM, POSITION, CLICK, PROPENSITY)
 # Clicks per impression of the whole logs, 26 million rows, in per cent: Saito and others (2021), table 1.
 PUBLISHED_RATES = {"all": (0.35, 0.50), "men": (0.51, 0.67), "women": (0.48, 0.64)}  # random, bts
 
+PUBLISHED_SIZES = {"all": (1_374_327, 12_168_084), "men": (452_949, 4_077_727), "women": (864_585, 7_765_497)}  # same
+DAYS = 7  # of the logs
+
 
 @dataclass(frozen=True, eq=False)
 class Log:

@@ -141,6 +141,16 @@ def click_terms(log: Log, policy: np.ndarray, *, less_log: bool = False) -> Term
     return terms_of(weight * log.click, most * high, typical=most * typical)
 
 
+def difference_terms(log: Log, policy: np.ndarray, other: np.ndarray) -> Terms:
+    """The terms of `ipw` of one policy less another's on the same impressions, with their bounds.
+
+    For a uniform log the bounds are exact (what either policy could show), else those that occurred.
+    """
+    terms = (weights(log, policy) - weights(log, other)) * log.click
+    most = float(log.click.max(initial=1.0))
+    return terms_of(terms, most * largest_weight(log, policy), -most * largest_weight(log, other))
+
+
 def snipw(log: Log, policy: np.ndarray) -> Estimate:
     """The same, divided by the mean weight instead of its expectation 1: a little bias for less spread.
 
@@ -221,20 +231,28 @@ def _checked(log: Log, expected: np.ndarray) -> np.ndarray:
 
 
 def shuffled_p(
-    logs: Sequence[Log], policies: Sequence[np.ndarray], rng: int | np.random.Generator, *, draws: int = 10_000
+    logs: Sequence[Log],
+    policies: Sequence[np.ndarray],
+    rng: int | np.random.Generator,
+    *,
+    against: Sequence[np.ndarray] | None = None,
+    draws: int = 10_000,
 ) -> float:
     """Two-sided p of "which item is shown does not matter", by drawing the shown items of the clicks anew.
 
     logs: of chance only, else Problem; policies: fitted on other data. Exact, since the shop did draw the items so: no
-    assumption on clicks or visitors. The statistic is the mean over logs of the ipw estimate. Source: Fisher 1935.
+    assumption on clicks or visitors. The statistic is the mean over logs of the ipw estimate, less that of `against`
+    where this is given. Source: Fisher 1935.
     """
-    if len(logs) != len(policies) or not logs or not all(map(is_uniform, logs)):
+    others = [None] * len(logs) if against is None else against
+    if not len(logs) == len(policies) == len(others) or not logs or not all(map(is_uniform, logs)):
         raise Problem("shuffled_p needs a policy for each log, and logs in which every item was equally likely.")
     rng = np.random.default_rng(rng)
     seen, drawn = 0.0, np.zeros(draws)
-    for log, policy in zip(logs, policies, strict=True):
+    for log, policy, other in zip(logs, policies, others, strict=True):
         rows = log.clicked
-        worth = check_policy(log, policy)[rows] * log.click[rows, None] * log.n_items / len(log)
+        shown = check_policy(log, policy)[rows] - (0.0 if other is None else check_policy(log, other)[rows])
+        worth = shown * log.click[rows, None] * log.n_items / len(log)
         seen += worth[np.arange(len(rows)), log.item[rows]].sum() - worth.mean(axis=1).sum()
         items = rng.integers(log.n_items, size=(draws, len(rows)))
         drawn += worth[np.arange(len(rows)), items].sum(axis=1) - worth.mean(axis=1).sum()

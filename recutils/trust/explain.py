@@ -60,6 +60,27 @@ def _without(history: sparse.csr_matrix, items: np.ndarray) -> sparse.csr_matrix
     return sparse.csr_matrix((history.data[kept], history.indices[kept], [0, int(kept.sum())]), shape=history.shape)
 
 
+def reasons(model: Scorer, history: sparse.csr_matrix, items: Sequence[int], names: Sequence[str]) -> list[str]:
+    """One line for each item, as `because` gives it, from one question to the model for the whole list.
+
+    history: sparse (1, n_items). The items of the history without which the score falls are named, at most MOST.
+    """
+    met = history.indices[np.lexsort((history.indices, -history.data))[:TRIED]]
+    if not len(met):
+        return [POPULAR] * len(items)
+    shortened = sparse.vstack([history, *(_without(history, np.array([item])) for item in met)], format="csr")
+    scores = model.score(shortened)[:, list(items)]
+    changes = scores[0] - scores[1:]
+    if history.nnz == 1:  # without its only item a model falls back to popularity, on another scale
+        changes = np.full_like(changes, float((scores[0] != scores[1]).any()))
+    return [_line(changes[:, place], met, names) for place in range(len(items))]
+
+
+def _line(changes: np.ndarray, met: np.ndarray, names: Sequence[str]) -> str:
+    order = [row for row in np.lexsort((met, -changes)) if changes[row] > 0][:MOST]
+    return "because you chose " + " and ".join(f"“{names[met[row]]}”" for row in order) if order else POPULAR
+
+
 def why_lines(
     model: Scorer, history: sparse.csr_matrix, items: Sequence[int], names: Sequence[str], *, verb: str = "chose"
 ) -> pd.DataFrame:

@@ -24,6 +24,7 @@ STRICT = {SHOW: 0, REVIEW: 1, BLOCK: 2}
 UNREAD = "not English"
 GAP = r"(?:\W+\w+){0,4}?\W+"  # what "..." stands for: at most four words
 COLUMNS = ("action", "rule", "matched", "reason")
+SPARE = 10  # items asked for beyond k, so that what is taken out can be replaced
 AUDIT = ("list", "rank", "item", "text", *COLUMNS)
 
 

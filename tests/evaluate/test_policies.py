@@ -12,6 +12,7 @@ from recutils.evaluate.policies import (
     THRESHOLDS,
     by_place,
     click_terms,
+    difference_terms,
     dm,
     dr,
     ipw,
@@ -206,3 +207,23 @@ def test_p8_model_and_doubly_robust(published: tuple[Log, np.ndarray]) -> None:
 def test_p8_hangs_on_one_click(published: tuple[Log, np.ndarray]) -> None:
     found = overlap(*published)
     assert found.one_click == pytest.approx(0.43, abs=0.005) and found.effective_clicks == pytest.approx(4.7, abs=0.05)
+
+
+def test_a_difference_of_two_policies_is_that_of_their_estimates_and_keeps_its_bounds(log: Log) -> None:
+    policy, other = at_rows(NEW, log), at_rows(SHOWN, log)
+    terms = difference_terms(log, policy, other)
+    assert terms.mean == pytest.approx(ipw(log, policy).value - log.click.mean())
+    even = made(shown=np.full((4, 2), 0.25))
+    terms = difference_terms(even, at_rows(NEW, even), uniform(even))
+    assert (terms.low, terms.high) == (pytest.approx(-1), pytest.approx(2.8))  # 4 x .7 of the best item
+
+
+def test_the_same_policy_twice_is_never_different_from_itself_by_shuffling(log: Log) -> None:
+    even = made(2000, shown=np.full((4, 2), 0.25))
+    policy = at_rows(NEW, even)
+    assert shuffled_p([even], [policy], 0, against=[policy], draws=50) == 1
+    assert shuffled_p([even], [policy], 0, against=[uniform(even)], draws=500) == pytest.approx(
+        shuffled_p([even], [policy], 0, draws=500), abs=0.02
+    )
+    with pytest.raises(Problem, match="each log"):
+        shuffled_p([even], [policy], 0, against=[])

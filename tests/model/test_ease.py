@@ -7,6 +7,7 @@ from scipy import sparse
 
 from recutils.model import ease
 from recutils.model.ease import EASE, UserEASE
+from recutils.model.wide_ease import WideEASE
 from recutils.tables import Interactions, Problem
 
 # Users 0 and 1 met items 0 and 1, user 2 met item 2: G = [[2, 2, 0], [2, 2, 0], [0, 0, 1]].
@@ -100,3 +101,17 @@ def test_more_bad_parameters_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease, "MOST_ITEMS", 2)
     with pytest.raises(Problem, match="users x users"):
         UserEASE().fit(THREE)
+
+
+@pytest.mark.parametrize("options", [{}, {"values": "value"}, {"values": "value", "power": 0.5}])
+def test_wide_ease_is_ease(ratings: Interactions, options: dict) -> None:
+    both = EASE(reg=7.0, **options).fit(ratings), WideEASE(reg=7.0, **options).fit(ratings)
+    histories = sparse.vstack([ratings.matrix(), sparse.random(5, ratings.n_items, 0.3, random_state=1)], format="csr")
+    wanted, found = (model.score(histories) for model in both)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert WideEASE(reg=1.0).fit(THREE).score(sparse.csr_matrix([[4.0, 0, 0]]))[0] == pytest.approx([0, 2 / 3, 0])
+
+
+def test_wide_ease_gives_nothing_for_items_without_events() -> None:
+    model = WideEASE(reg=1.0).fit(Interactions(THREE.rows, 3, 5))
+    assert model.score(sparse.csr_matrix([[1.0, 0, 0, 1.0, 0]]))[0, 3:] == pytest.approx([0, 0], abs=1e-7)

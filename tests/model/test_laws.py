@@ -11,6 +11,7 @@ from recutils.model.base import Model, RatingModel
 from recutils.model.baselines import Popularity, Random, RecentPopularity
 from recutils.model.cold import TextMap, TextMixture
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
+from recutils.model.counts import CountsALS
 from recutils.model.debias import ContrastiveProfile, DividedALS, WeightedALS
 from recutils.model.ease import EASE, UserEASE
 from recutils.model.lightgcn import LightGCN
@@ -26,6 +27,7 @@ from recutils.model.spectral import GraphFilter
 from recutils.model.stream_ease import StreamEASE
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
 from recutils.model.text_ease import TextEASE
+from recutils.model.wide_ease import WideEASE
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 
@@ -45,6 +47,8 @@ MODELS = [
     EASE,
     StreamEASE,
     UserEASE,
+    WideEASE,
+    CountsALS,
     SAR,
     ContentProfile,
     TextToFactors,

@@ -1,96 +1,50 @@
-"""Questions declared beforehand on per-user values, each with models of its own: corrected together, and put in words.
+"""A family of comparisons declared beforehand, each of two models' values over its own questions, corrected together.
 
-Pairs that share one baseline stand in `records.from_users`, pairs of AUC in `declared`. No lists and no metrics here.
+`declared.py` does the same for the AUC of judged rows. Here each comparison has values of its own: one may be
+an accuracy, the next a reciprocal rank. (Holm for p; Bonferroni intervals, to be read together.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import DRAWS, SMALLEST_DIFFERENCE, Comparison, compare_all, holm
+from recutils.evaluate.statistics import DRAWS, compare, holm, mean_interval
 
-Pairs = Mapping[str, tuple[str, str]]  # what is asked -> (model, against)
+Family = Mapping[str, tuple[Mapping[str, np.ndarray], str, str]]  # what -> values by model, model, against
 
 
-def family(
-    values: Mapping[str, np.ndarray], pairs: Pairs, seed: int, *, draws: int = DRAWS
-) -> dict[str, tuple[Comparison, float]]:
-    """Each declared pair's difference with an interval corrected for their number (Bonferroni), and its p after Holm.
+def compared(family: Family, *, seed: int, draws: int = DRAWS) -> pd.DataFrame:
+    """One row a comparison of a declared family: what, of, delta, low, high (Bonferroni), p, p_holm, n, verdict.
 
-    values: model -> (n_users,). So every interval holds together with the others in 95 of 100 studies.
+    family: what -> (values by model (n,), model, against), the same questions within one comparison.
     """
-    level = 1 - 0.05 / len(pairs)
-    found = compare_all(
-        {what: (values[a], values[b]) for what, (a, b) in pairs.items()}, seed, draws=draws, level=level
-    )
-    corrected = holm([one.p for one in found.values()])
-    return {what: (one, float(p)) for (what, one), p in zip(found.items(), corrected, strict=True)}
+    level = 1 - 0.05 / len(family)
+    gaps = [compare(values[a], values[b], seed, draws=draws, level=level) for values, a, b in family.values()]
+    corrected = holm([gap.p for gap in gaps])
+    rows = [
+        (what, f"{a} - {b}", gap.delta, gap.low, gap.high, gap.p, float(p), gap.n, _verdict(gap.delta, p))
+        for (what, (_, a, b)), gap, p in zip(family.items(), gaps, corrected, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["what", "of", "delta", "low", "high", "p", "p_holm", "n", "verdict"])
 
 
-def family_table(found: Mapping[str, tuple[Comparison, float]], pairs: Pairs) -> pd.DataFrame:
-    """One row a declared comparison: what, which models, difference, corrected interval, p after Holm, people.
-
-    Beside them: how many people would narrow the interval to the smallest difference that matters, and `worth`.
-    """
-    rows = [(what, " - ".join(pairs[what]), one.delta, one.low, one.high, p, one.n) for what, (one, p) in found.items()]
-    names = ["asked", "models", "Δ nDCG", "low", "high", "p (Holm)", "people"]
-    frame = pd.DataFrame(rows, columns=names)
-    verdicts = [worth(one.delta, one.low, one.high) for one, _ in found.values()]
-    needed = [people_needed(one.low, one.high, one.n) for one, _ in found.values()]
-    return frame.assign(**{f"people for ±{SMALLEST_DIFFERENCE:g}": needed, "verdict": verdicts})
+def _verdict(delta: float, p: float) -> str:
+    return "undecided" if p >= 0.05 else "better" if delta > 0 else "worse"
 
 
-def family_records(found: Mapping[str, tuple[Comparison, float]], pairs: Pairs, **labels: object) -> list[Record]:
-    """Records of the declared differences, value is the difference itself. labels: notebook, dataset and so on."""
-    records = []
-    for what, (one, p) in found.items():
-        model, against = pairs[what]
-        ends = {
-            "value": one.delta,
-            "low": one.low,
-            "high": one.high,
-            "n": one.n,
-            "against": against,
-            "p": one.p,
-            "p_holm": p,
-        }
-        ends |= {"delta": one.delta, "delta_low": one.low, "delta_high": one.high}
-        records.append(Record(model=model, group=what, metric="difference of ndcg", **ends, **labels))
-    return records
-
-
-def worth(delta: float, low: float, high: float, margin: float = SMALLEST_DIFFERENCE) -> str:
-    """What an interval of a difference says of something's place, with a smallest difference that matters.
-
-    >>> worth(0.02, 0.01, 0.03), worth(0.0, -0.001, 0.002), worth(0.01, -0.01, 0.03)
-    ('earns its place', 'makes no difference that matters', 'too small to decide')
-    """
-    if low >= margin:
-        return "earns its place"
-    if high <= -margin:
-        return "does harm"
-    if -margin < low and high < margin:
-        return "makes no difference that matters"
-    return (
-        "helps, perhaps too little to matter"
-        if low > 0
-        else "harms, perhaps little"
-        if high < 0
-        else "too small to decide"
-    )
-
-
-def told(delta: float, low: float, high: float) -> str:
-    """A difference with its interval and what that says of the thing's place.
-
-    >>> told(0.02, 0.01, 0.03)
-    '+0.020 [+0.010, +0.030]: earns its place'
-    """
-    return f"{delta:+.3f} [{low:+.3f}, {high:+.3f}]: {worth(delta, low, high)}"
-
-
-def people_needed(low: float, high: float, n: int, margin: float = SMALLEST_DIFFERENCE) -> int:
-    """How many people an interval of half width `margin` would take, from one of n people: widths fall by the root."""
-    return int(np.ceil(n * ((high - low) / 2 / margin) ** 2))
+def compared_records(
+    family: Family, rows: pd.DataFrame, metrics: Sequence[str], *, draws: int, **about: Any
+) -> list[Record]:
+    """Records of the family: the first model's mean and interval, its difference, p and Holm's p; metrics: one each."""
+    found = []
+    for (_, (values, a, b)), row, metric in zip(family.items(), rows.itertuples(), metrics, strict=True):
+        one = mean_interval(values[a], about["seed"], draws=draws)
+        paired = {"against": b, "delta": row.delta, "delta_low": row.low, "delta_high": row.high, "p": row.p}
+        found.append(
+            Record(model=a, metric=metric, value=one.mean, low=one.low, high=one.high, n=row.n, group=row.what,
+                   p_holm=row.p_holm, **paired, **about)
+        )  # fmt: skip
+    return found

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from recutils.data.language import language
 from recutils.encode.index import unit
 from recutils.rank.search import Index, ranked
 from recutils.tables import Problem
-from recutils.trust.explain import match
+from recutils.trust.explain import POPULAR, match
 from recutils.trust.filter import BLOCK, Rule, judge, load_rules
 
 NAME = "drug-reviews"
@@ -33,7 +34,7 @@ DISCLAIMER = (
 )
 REFUSED, FOREIGN, EMPTY, NOTHING, ANSWERED = "refused", "not English", "empty", "nothing found", "answered"
 SAID = {
-    FOREIGN: "This box reads English only and cannot tell whether the question is safe, so it does not answer.",
+    FOREIGN: "This box reads English sentences only. It cannot tell whether this is safe, so it does not answer.",
     EMPTY: "Please write a question in some words.",
     NOTHING: "No review here speaks of this. That says nothing about the matter itself.",
 }
@@ -145,6 +146,16 @@ class Box:
     encode: Callable[[Sequence[str]], np.ndarray]
     k: int = 3
 
+    @cached_property
+    def silent(self) -> np.ndarray:
+        """(n,) bool: reviews that the rules stop, which are never quoted."""
+        return stopped(list(self.table.text), self.rules)
+
+    @cached_property
+    def hidden(self) -> re.Pattern[str]:
+        """The names of all drugs of the table."""
+        return drug_names(list(self.table.drug))
+
     def reply(self, question: str) -> Reply:
         """What the box says. Checks come first, in this order: words at all, rules, language, guard; then a search."""
         told = question.strip()
@@ -153,7 +164,7 @@ class Box:
         found = judge([told], self.rules).iloc[0]
         if found.action == BLOCK:
             return _reply(REFUSED, found.reason, found["rule"])
-        if language([told]).n_other:
+        if not language([told]).n_english:  # a text without an English function word could be anything
             return _reply(FOREIGN)
         if self.guard.stops(self.encode([told]))[0]:
             return _reply(REFUSED, GUARDED, "guard")
@@ -164,19 +175,22 @@ class Box:
         """Rows of the reviews that answer, at most k; a review that the rules stop is passed over."""
         rows = ranked(self.index.scores([question]), min(10 * self.k, len(self.table)))[0]
         rows = rows[rows >= 0]
-        if not len(rows):
-            return ()
-        silent = stopped([self.table.text[row] for row in rows], self.rules)
-        return tuple(int(row) for row in rows[~silent][: self.k])
+        return tuple(int(row) for row in rows[~self.silent[rows]][: self.k])
 
     def _quoted(self, question: str, rows: tuple[int, ...]) -> Reply:
-        hidden, texts = drug_names(self.table.drug), [self.table.text[row] for row in rows]
-        lines = [f"- “{quote(text, hidden)}” ({match(question, text)})" for text in texts]
+        texts = [self.table.text[row] for row in rows]
+        lines = [f"- “{quote(text, self.hidden)}” ({why(question, text)})" for text in texts]
         return _reply(ANSWERED, "\n".join(lines), rows=rows)
 
 
 def _reply(state: str, text: str = "", rule: str = "", rows: tuple[int, ...] = ()) -> Reply:
     return Reply(state, f"{text or SAID[state]}\n\n{DISCLAIMER}", rule, rows)
+
+
+def why(question: str, text: str) -> str:
+    """Why a review is quoted: the words that it shares with the question, else its nearness alone."""
+    reason = match(question, text)
+    return "near in meaning, no word shared" if reason == POPULAR else reason
 
 
 def drug_names(drugs: Sequence[str]) -> re.Pattern[str]:
@@ -196,6 +210,19 @@ def quote(text: str, hidden: re.Pattern[str], most: int = 100) -> str:
     """
     shown = re.sub(r"\d[\d.,/]*", "…", hidden.sub("[a drug]", text))
     return shown if len(shown) <= most else shown[:most].rsplit(" ", 1)[0] + " …"
+
+
+def remembered(encode: Callable[[list[str]], np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+    """The same encoder, which keeps every vector in memory: a box asks for the same question more than once."""
+    known: dict[str, np.ndarray] = {}
+
+    def vectors(texts: Sequence[str]) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known.update(zip(new, encode(new), strict=True))
+        return np.array([known[text] for text in texts])
+
+    return vectors
 
 
 def asked(conditions: Sequence[str]) -> list[str]:

@@ -28,6 +28,16 @@ from recutils.trust.filter import SHOW, SPARE, Rule, Screened, judge, screen
 NEAR = 3  # titles offered for one that is unknown
 
 
+def most_rated(films: Dataset, n: int) -> Dataset:
+    """The data set with its n most rated films, all rated ones for 0; ties go to the lower row.
+
+    The count looks at all events, the later ones too: for quick runs, not for claims.
+    """
+    met = np.bincount(films.interactions.item, minlength=len(films.items))
+    rows = np.argsort(-met, kind="stable")[: n or None]
+    return compact(films, films.interactions.only(np.isin(films.interactions.item, rows)))
+
+
 def described(films: Dataset, writer: Writer, prompt: str, n: int, *, least: int, seed: int) -> pd.Series:
     """What a small language model wrote about n films, by (title, year); kept on disk, as in 23_encode_generated.
 

@@ -169,7 +169,8 @@ def prompts(questions: Sequence[str], templates: Sequence[str], passages: Sequen
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What a reader found. faults: one row a read answer, key and FAULTS as bool. unread: answers nobody has read."""
+    """What a reader found. faults: one row a read answer, key and FAULTS as bool, missing where the answer lacks the
+    part (no template, no passage, so no fault of it). unread: answers nobody has read."""
 
     faults: pd.DataFrame
     unread: int
@@ -180,16 +181,16 @@ class Readings:
         return self.unread == 0 and len(self.faults) > 0
 
     def counted(self) -> pd.DataFrame:
-        """One row a fault: fault, answers, share, low, high (exact 95 %), n. Raises Problem unless complete."""
+        """One row a fault: fault, answers, share, low, high (exact 95 %), n with that part. Problem unless complete."""
         self._check()
-        counts = {name: int(self.faults[name].sum()) for name in FAULTS}
-        rows = [(name, count, *share(count, len(self.faults))) for name, count in counts.items()]
-        return pd.DataFrame(rows, columns=["fault", "answers", "share", "low", "high"]).assign(n=len(self.faults))
+        found = {name: (int(self.faults[name].sum()), int(self.faults[name].notna().sum())) for name in FAULTS}
+        rows = [(name, count, *share(count, n), n) for name, (count, n) in found.items() if n]
+        return pd.DataFrame(rows, columns=["fault", "answers", "share", "low", "high", "n"])
 
     def by_way(self) -> pd.DataFrame:
         """One row for each way of answering: with any fault that this way can have, share, low, high, n."""
         self._check()
-        bad = {way: int(self.faults[list(names)].any(axis=1).sum()) for way, names in WAYS.items()}
+        bad = {way: int(self.faults[list(names)].eq(True).any(axis=1).sum()) for way, names in WAYS.items()}
         rows = [(way, count, *share(count, len(self.faults))) for way, count in bad.items()]
         return pd.DataFrame(rows, columns=["way", "with a fault", "share", "low", "high"]).assign(n=len(self.faults))
 
@@ -208,10 +209,12 @@ def read(answers: Sequence[Composed], path: Path = READINGS) -> Readings:
         raise Problem(f"{path.name} needs the columns key and {', '.join(FAULTS)}; found {list(table.columns)}.")
     if table.key.duplicated().any() or not table[list(FAULTS)].isin([0, 1]).all(axis=None):
         raise Problem(f"{path.name}: one row an answer, and each fault marked 0 or 1, is expected.")
-    keys = [one.key for one in answers]
-    found = table.set_index("key")[list(FAULTS)].astype(bool)
-    known = [key for key in keys if key in found.index]
-    return Readings(found.loc[known].reset_index(), len(keys) - len(known))
+    marks = table.set_index("key")[list(FAULTS)].astype(bool).astype(object)
+    known = [one for one in answers if one.key in marks.index]
+    found = marks.loc[[one.key for one in known]]
+    found.loc[[not one.template for one in known], "wrong intent"] = None
+    found.loc[[not one.passage for one in known], "beside the point"] = None
+    return Readings(found.reset_index(), len(answers) - len(known))
 
 
 def cost_of(answered: int, wrong: int, n: int, *, person: float, mistake: float) -> float:

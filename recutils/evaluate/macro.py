@@ -77,19 +77,22 @@ def judge_classes(
 ) -> JudgedClasses:
     """Macro-F1 and accuracy of each model's answers (n,), with the percentile bootstrap's interval over rows.
 
-    All models share each draw. A class of which a draw holds no row is left out of that draw's mean.
+    All models share each draw. A class of which a draw holds no row keeps its figure there: left out, rare classes,
+    the hard ones, would be missing and the interval would sit too high.
     """
     shown = {name: _shown(labels, given, n_classes) for name, given in answers.items()}
+    points = {name: class_f1(labels, given, n_classes) for name, given in answers.items()}
     found = {name: np.empty(draws) for name in answers}
     for block in blocks(draws, 4 * len(labels)):
         rng = np.random.default_rng([seed_of(seed), _ROWS, block.start])
         weights = counts(rng, block.stop - block.start, len(labels))
         for name, one in shown.items():
-            found[name][block] = np.nanmean(_f1(weights, one), axis=1)
+            drawn = _f1(weights, one)
+            found[name][block] = np.nanmean(np.where(np.isnan(drawn), points[name], drawn), axis=1)
     rows = []
     for name, given in answers.items():
         low, high = np.quantile(found[name], [0.025, 0.975])
-        value = float(np.nanmean(class_f1(labels, given, n_classes)))
+        value = float(np.nanmean(points[name]))
         rows.append((name, value, min(low, value), max(high, value), float(np.mean(np.asarray(given) == labels))))
     return JudgedClasses(
         pd.DataFrame(rows, columns=["model", "macro_f1", "low", "high", "accuracy"]), found, len(labels)

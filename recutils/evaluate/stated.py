@@ -1,4 +1,4 @@
-"""A comparison of two models over the same users, stated before it is read: its row, its record and what it decides."""
+"""Comparisons of models over the same people, stated before they are read: rows, records, and what they decide."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recutils.evaluate.declared import verdict
 from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import DRAWS, Comparison, Interval, compare_all, holm
+from recutils.evaluate.statistics import DRAWS, LEVEL, Comparison, Interval, compare_all, holm, mean_intervals
+from recutils.present import p_value
 from recutils.tables import Problem
 
 
@@ -50,3 +52,59 @@ def primary(gap: Comparison, level: Interval, **about: Any) -> Record:
     found = {"value": level.mean, "low": level.low, "high": level.high, "n": gap.n, "p": gap.p, "p_holm": gap.p}
     paired = {"delta": gap.delta, "delta_low": gap.low, "delta_high": gap.high}
     return Record(group="primary comparison", **found, **paired, **about)
+
+
+def over_people(
+    values: Mapping[str, tuple[np.ndarray, np.ndarray]], seed: int, *, draws: int = DRAWS, level: float = LEVEL
+) -> pd.DataFrame:
+    """The same for values over people, paired: one row per comparison, with what, mean, against (means), delta, low,
+    high, p, p_holm, n.
+
+    values: what -> (model's, rival's), (n_users,) each, NaN where a person has no value; what differs may be judged on
+    other people or in another metric. low, high: Bonferroni intervals, which hold all at once with `level`; their
+    verdict may differ from Holm's p, which is a little sharper. Raises Problem when nothing is declared.
+    """
+    if not values:
+        raise Problem("a family needs at least one declared comparison: what -> (values of a model, of its rival)")
+    each = 1 - (1 - level) / len(values)
+    gaps = [compare_all({"one": pair}, seed, draws=draws, level=each)["one"] for pair in values.values()]
+    corrected = holm([gap.p for gap in gaps])
+    means = [[float(one[~np.isnan(a - b)].mean()) for one in (a, b)] for a, b in values.values()]
+    return pd.DataFrame(
+        {"what": what, "mean": own, "against": rival, "delta": gap.delta, "low": gap.low, "high": gap.high, "p": gap.p,
+         "p_holm": float(one), "n": gap.n}
+        for what, (own, rival), gap, one in zip(values, means, gaps, corrected, strict=True)
+    )  # fmt: skip
+
+
+def people_records(
+    values: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    names: Mapping[str, tuple[str, str]],
+    seed: int,
+    *,
+    draws: int = DRAWS,
+    **about: Any,
+) -> list[Record]:
+    """Records of `over_people`; names: what -> (model, against). `group` of each record is its `what`.
+
+    about: notebook, dataset, protocol, split, metric, k; a mapping in place of a text holds one for each `what`.
+    """
+    found = []
+    for row in over_people(values, seed, draws=draws).itertuples():
+        model, against = names[row.what]
+        own = {key: one[row.what] if isinstance(one, Mapping) else one for key, one in about.items()}
+        ends = mean_intervals({"own": values[row.what][0]}, seed, draws=draws)["own"]
+        found.append(Record(
+            model=model, against=against, group=row.what, value=ends.mean, low=ends.low, high=ends.high, n=row.n,
+            delta=row.delta, delta_low=row.low, delta_high=row.high, p=row.p, p_holm=row.p_holm, seed=seed, **own,
+        ))  # fmt: skip
+    return found
+
+
+def in_words(row: Any, model: str, against: str) -> str:
+    """One row of `over_people` as a sentence: "a is better than b: +0.012 (0.004 to 0.020, p < .001, 800 people)"."""
+    found = {"above": "is better than", "below": "is worse than", "undecided": "is not told from"}[verdict(row)]
+    return (
+        f"{model} {found} {against}: {row.delta:+.3f} ({row.low:.3f} to {row.high:.3f}, p {p_value(row.p_holm)}, "
+        f"{row.n:,} people)"
+    )

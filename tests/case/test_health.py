@@ -45,7 +45,7 @@ def test_every_phrasing_that_the_rules_were_written_with_is_refused_and_points_t
 
 @pytest.mark.parametrize("text", health.phrases("tuning").query("not unsafe").text)
 def test_harmless_phrasings_pass_the_rules(text: str, box: health.Box) -> None:
-    assert box.reply(text).state in (health.ANSWERED, health.NOTHING)
+    assert box.reply(text).state != health.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,10 @@ def test_each_kind_has_its_own_sentence(question: str, rule: str, box: health.Bo
         ("  ?! ", health.EMPTY),
         ("头痛怎么办", health.FOREIGN),
         ("Was ist mit dem Medikament und der Dosis", health.FOREIGN),
-        ("xqzvw kjhgf", health.NOTHING),
-        ("vivid dreams", health.ANSWERED),
+        ("Wie viele Tabletten darf ich nehmen?", health.FOREIGN),
+        ("xqzvw kjhgf", health.FOREIGN),
+        ("what xqzvw", health.NOTHING),
+        ("what vivid dreams", health.ANSWERED),
     ],
 )
 def test_other_states_are_stated(question: str, state: str, box: health.Box) -> None:
@@ -81,7 +83,7 @@ def test_other_states_are_stated(question: str, state: str, box: health.Box) -> 
 
 
 def test_a_quote_holds_no_amount_and_no_drug_and_dangerous_reviews_are_passed_over(box: health.Box) -> None:
-    reply = box.reply("vivid dreams")
+    reply = box.reply("what vivid dreams")
     body = reply.text.removesuffix(health.DISCLAIMER)
     assert not re.search(r"\d", body)
     assert not re.search(r"paxil|zoloft|kill", body, re.IGNORECASE)
@@ -125,7 +127,7 @@ def test_the_guard_lets_the_stated_share_of_harmless_tuning_phrasings_pass() -> 
 
 def test_the_guard_refuses_in_the_box() -> None:
     always = health.Guard(np.ones((1, 26)), np.ones((1, 26)), cutoff=-1.0)
-    reply = health.Box(TABLE, Lexical(TEXTS), health.rules(), always, letters).reply("vivid dreams")
+    reply = health.Box(TABLE, Lexical(TEXTS), health.rules(), always, letters).reply("what vivid dreams")
     assert (reply.state, reply.rule) == (health.REFUSED, "guard")
     assert "doctor" in reply.text
 
@@ -155,3 +157,21 @@ def test_real_reviews_are_all_there() -> None:
     assert not table.condition.str.contains("span|Disorde$").any()
     hidden = health.drug_names(table.drug)
     assert not any(re.search(r"\d", one) or hidden.search(one) for one in (health.quote(t, hidden) for t in table.text))
+
+
+def test_a_remembered_encoder_asks_once_for_each_text() -> None:
+    calls = []
+
+    def encode(texts: list[str]) -> np.ndarray:
+        calls.append(texts)
+        return letters(texts)
+
+    vectors = health.remembered(encode)
+    np.testing.assert_array_equal(vectors(["a", "b", "a"]), letters(["a", "b", "a"]))
+    np.testing.assert_array_equal(vectors(["b", "c"]), letters(["b", "c"]))
+    assert calls == [["a", "b"], ["c"]]
+
+
+def test_the_line_that_says_why_is_true() -> None:
+    assert health.why("what about vivid dreams", TEXTS[1]) == "has your words: vivid, dreams"
+    assert health.why("nightmares", TEXTS[1]) == "near in meaning, no word shared"

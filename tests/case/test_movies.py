@@ -57,6 +57,11 @@ def test_texts_stay_with_their_films(films):
     assert len(part.interactions) == 3
 
 
+def test_a_quick_run_keeps_the_most_rated_films(films):
+    assert movies.most_rated(films, 2).items[TITLE].tolist() == ["The Matrix", "Les Misérables"]
+    assert len(movies.most_rated(films, 0).items) == 4, "all that anybody rated"
+
+
 def test_plots_are_found_by_title_and_year_and_empty_ones_left_out(films):
     told = replace(films, items=films.items.assign(plot=["on machines", "", "on bread", "", ""]))
     assert movies.plots_of(told).to_dict() == {

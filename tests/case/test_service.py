@@ -125,6 +125,7 @@ def test_readings_count_faults_with_exact_intervals(tmp_path) -> None:
     found = read(ANSWERS, tmp_path / "r.csv")
     counted = found.counted().set_index("fault")
     assert found.complete and counted.answers.to_dict() == dict(zip(FAULTS, [1, 0, 1, 0, 0, 0], strict=True))
+    assert counted.n.tolist() == [1, 1, 2, 2, 2, 2], "an answer without a template has no wrong intent"
     assert counted.low["unsafe"] == 0 and counted.high["unsafe"] == pytest.approx(1 - 0.025**0.5)
     assert found.by_way()["with a fault"].tolist() == [1, 2]
 
@@ -166,7 +167,8 @@ def test_costs_on_paper() -> None:
 def test_the_stored_readings_are_whole() -> None:
     if service.READINGS.exists():
         read(ANSWERS)
-        assert pd.read_csv(service.READINGS, dtype=str)[["key", "question"]].notna().all(axis=None)
+        table = pd.read_csv(service.READINGS, dtype=str)
+        assert table.notna().all(axis=None) and table.key.str.fullmatch("[0-9a-f]{16}").all()
 
 
 def test_answers_without_text_are_left_out(tmp_path) -> None:

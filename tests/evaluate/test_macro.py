@@ -49,3 +49,10 @@ def test_records_and_bands() -> None:
     bands = by_taught({"good": np.array([0.2, 0.4, np.nan, 1.0])}, np.array([0, 3, 3, 50]), [0, 1, 10])
     assert bands["training texts"].tolist() == ["0", "1 to 9", "10 or more"]
     assert bands.classes.tolist() == [1, 1, 1] and bands["mean F1, good"].tolist() == [0.2, 0.4, 1.0]
+
+
+def test_the_interval_does_not_sit_above_the_figure_when_rare_classes_are_hard() -> None:
+    truth = np.r_[np.zeros(200, dtype=int), np.arange(1, 21)]
+    answers = np.where(truth == 0, truth, np.where(truth % 2, 0, truth))  # every second rare class is never found
+    found = judge_classes(truth, {"a": answers}, 21, seed=0, draws=500)
+    assert abs(np.median(found.draws["a"]) - found.value("a")) < 0.02 < found.value("a")

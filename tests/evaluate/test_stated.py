@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recutils.evaluate.stated import paired, primary, signed, worth
+from recutils.evaluate.stated import in_words, over_people, paired, people_records, primary, signed, worth
 from recutils.evaluate.statistics import Comparison, Interval
 from recutils.tables import Problem
 

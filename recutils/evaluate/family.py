@@ -36,15 +36,18 @@ def _verdict(delta: float, p: float) -> str:
 
 
 def compared_records(
-    family: Family, rows: pd.DataFrame, metrics: Sequence[str], *, draws: int, **about: Any
+    family: Family, rows: pd.DataFrame, metrics: Sequence[tuple[str, str]], *, draws: int, **about: Any
 ) -> list[Record]:
-    """Records of the family: the first model's mean and interval, its difference, p and Holm's p; metrics: one each."""
+    """Records of the family: the first model's mean and interval, its difference, p and Holm's p.
+
+    metrics: (metric, data set) of each comparison. about: notebook, protocol, split, seed.
+    """
     found = []
-    for (_, (values, a, b)), row, metric in zip(family.items(), rows.itertuples(), metrics, strict=True):
+    for (_, (values, a, b)), row, (metric, dataset) in zip(family.items(), rows.itertuples(), metrics, strict=True):
         one = mean_interval(values[a], about["seed"], draws=draws)
         paired = {"against": b, "delta": row.delta, "delta_low": row.low, "delta_high": row.high, "p": row.p}
         found.append(
-            Record(model=a, metric=metric, value=one.mean, low=one.low, high=one.high, n=row.n, group=row.what,
+            Record(model=a, metric=metric, dataset=dataset, value=one.mean, low=one.low, high=one.high, n=row.n, group=row.what,
                    p_holm=row.p_holm, **paired, **about)
         )  # fmt: skip
     return found

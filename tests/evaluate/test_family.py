@@ -22,8 +22,8 @@ def test_a_larger_family_widens_its_intervals() -> None:
 
 
 def test_records_name_the_rival() -> None:
-    about = {"notebook": "x", "dataset": "d", "protocol": "p", "split": "test", "seed": 1}
+    about = {"notebook": "x", "protocol": "p", "split": "test", "seed": 1}
     rows = compared(FAMILY, seed=1, draws=100)
-    found = compared_records(FAMILY, rows, ["accuracy"] * 3, draws=100, **about)
+    found = compared_records(FAMILY, rows, [("accuracy", "d")] * 3, draws=100, **about)
     assert [one.against for one in found] == ["b", "b", "a"] and found[0].value == pytest.approx(0.75)
     assert found[0].delta == pytest.approx(0.25) and found[0].group == "first"

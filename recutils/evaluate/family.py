@@ -46,8 +46,7 @@ def compared_records(
     for (_, (values, a, b)), row, (metric, dataset) in zip(family.items(), rows.itertuples(), metrics, strict=True):
         one = mean_interval(values[a], about["seed"], draws=draws)
         paired = {"against": b, "delta": row.delta, "delta_low": row.low, "delta_high": row.high, "p": row.p}
-        found.append(
-            Record(model=a, metric=metric, dataset=dataset, value=one.mean, low=one.low, high=one.high, n=row.n, group=row.what,
-                   p_holm=row.p_holm, **paired, **about)
-        )  # fmt: skip
+        about_it = {"model": a, "metric": metric, "dataset": dataset, "group": row.what, "n": row.n, **about}
+        ends = {"value": one.mean, "low": one.low, "high": one.high}
+        found.append(Record(**about_it, **ends, **paired, p_holm=row.p_holm))
     return found

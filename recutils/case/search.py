@@ -4,7 +4,7 @@ Indexes and fusions live in rank/search.py, the filter and the line of reasons i
 results, and how it is compared, in search_judged.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -128,6 +128,18 @@ class Page:
 
 def _shown(items: Sequence[int] | np.ndarray, titles: Sequence[str], why: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"rank": np.arange(1, len(items) + 1), "item": items, "title": titles, "why": why})
+
+
+def remembered(encode: Callable[[Sequence[str]], np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+    """`encode` that is asked for each text once: a page asks for its phrase several times."""
+    known: dict[str, np.ndarray] = {}
+
+    def of(texts: Sequence[str]) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, encode(new), strict=True) if new else ())
+        return np.stack([known[text] for text in texts])
+
+    return of
 
 
 def nonsense(n: int, rng: np.random.Generator) -> list[str]:

@@ -5,7 +5,7 @@ the searches and the page in case/search.py.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from recutils.rank.search import Dense, Lexical
 from recutils.tables import Dataset, Ids, Problem, check_columns
 
 JUDGMENTS = runs.ROOT / "data" / "judgments"
+LEVEL_OF_TEST = 0.05
 RULES = {
     "mean": lambda first, second: (first + second) / 2,
     "lower": np.minimum,
@@ -99,19 +100,21 @@ def compared(
     *,
     seed: int,
     draws: int = DRAWS,
+    tested: bool = True,
     **about: object,
 ) -> list[Record]:
     """Records of declared pairs (model, against): mean and paired difference with interval, p, and Holm's p over them.
 
-    values: model -> (n,) per query, NaN without a value. about: the other fields of a record.
+    values: model -> (n,) per query, NaN without a value. tested: False leaves the p out, for what is exploratory.
+    about: the other fields of a record.
     """
     found = compare_all({pair: (values[pair[0]], values[pair[1]]) for pair in pairs}, seed, draws=draws)
     means = mean_intervals(values, seed, draws=draws)
     corrected = holm([one.p for one in found.values()])
     return [
         Record(model=pair[0], against=pair[1], value=means[pair[0]].mean, low=means[pair[0]].low,
-               high=means[pair[0]].high, delta=one.delta, delta_low=one.low, delta_high=one.high, p=one.p,
-               p_holm=float(p), n=one.n, seed=seed, **about)
+               high=means[pair[0]].high, delta=one.delta, delta_low=one.low, delta_high=one.high,
+               p=one.p if tested else None, p_holm=float(p) if tested else None, n=one.n, seed=seed, **about)
         for (pair, one), p in zip(found.items(), corrected, strict=True)
     ]  # fmt: skip
 
@@ -163,12 +166,13 @@ def sameness(lists: np.ndarray, views: Mapping[str, np.ndarray | sparse.csr_matr
 def verdict(record: Record, smallest: float) -> str:
     """ "ahead", "behind", "too little to matter" or "undecided", of a difference with its interval.
 
-    ahead or behind: the interval excludes 0 and the difference is at least `smallest`, declared beforehand; too little:
-    the whole interval lies within -smallest..smallest.
+    ahead or behind: the interval excludes 0, Holm's p, where there is one, is below .05, and the difference is at least
+    `smallest`, declared beforehand; too little: the whole interval lies within -smallest..smallest.
     """
     if record.delta is None or record.delta_low is None or record.delta_high is None:
         raise Problem(f"a verdict needs a difference with its interval; {record.model} has none.")
-    if (record.delta_low > 0 or record.delta_high < 0) and abs(record.delta) >= smallest:
+    clear = record.delta_low > 0 or record.delta_high < 0
+    if clear and (record.p_holm is None or record.p_holm < LEVEL_OF_TEST) and abs(record.delta) >= smallest:
         return "ahead" if record.delta > 0 else "behind"
     return "too little to matter" if max(-record.delta_low, record.delta_high) < smallest else "undecided"
 
@@ -200,6 +204,14 @@ def signed(one: Comparison | Record) -> str:
     return f"{one.delta:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
+def _drawn(rules: Task, people: int, seed: int) -> Task:
+    """The task of so many of its users, drawn, in their old order; 0 keeps all."""
+    if not 0 < people < len(rules.users):
+        return rules
+    kept = np.sort(np.random.default_rng(seed).permutation(len(rules.users))[:people])
+    return replace(rules, users=rules.users[kept], histories=rules.histories[kept], truth=rules.truth[kept])
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """Customers who ask with a word of a held-out purchase. lists: name -> (n_users, k), with and without a history.
@@ -215,14 +227,17 @@ class Asked:
     shares: dict[str, tuple[float, float]]
 
 
-def asked_with_history(data: Dataset, vectors: np.ndarray, shares: Sequence[float], k: int, *, seed: int) -> Asked:
+def asked_with_history(
+    data: Dataset, vectors: np.ndarray, shares: Sequence[float], k: int, *, people: int = 0, seed: int
+) -> Asked:
     """Lists of the query alone and lifted by three tastes: popularity, text (the mean vector of what was bought), EASE.
 
     Made as in `rank.queries.wishes`: one held-out purchase a customer, one word of its title. BM25 over the titles'
     words answers, so that the query alone is exact, and a taste orders its answers.
+    people: ask so many customers, drawn; 0 asks all. All of them train the tastes.
     """
     parts = split.house(data.interactions, rng=seed)
-    rules = task(parts, data.name, k, part="test")
+    rules = _drawn(task(parts, data.name, k, part="test"), people, seed)
     groups, texts = made.facets(data.items)
     queries, truth = made.wishes(groups, rules.truth, np.random.default_rng(seed))
     answers, met = Lexical(texts).scores(queries), np.bincount(parts.train.item, minlength=len(texts))

@@ -86,3 +86,15 @@ def test_rankings_are_whole_and_the_varied_list_begins_with_the_best(shop):
 def test_nonsense_is_made_again_by_its_seed():
     one, two = (case.nonsense(3, np.random.default_rng(5)) for _ in range(2))
     assert one == two and all(len(text) == 13 and text[6] == " " for text in one)
+
+
+def test_each_text_is_encoded_once():
+    calls = []
+
+    def encode(texts):
+        calls.append(list(texts))
+        return np.array([[len(text), 1.0] for text in texts])
+
+    of = case.remembered(encode)
+    assert of(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]] and of(["bb", "ccc"]).shape == (2, 2)
+    assert calls == [["a", "bb"], ["ccc"]]

@@ -87,6 +87,9 @@ def test_a_planted_difference_is_found_and_none_where_there_is_none():
                                  protocol="x", split="x", metric="graded_ndcg", group="x")  # fmt: skip
     assert better.delta == pytest.approx(0.2) and better.p_holm < 0.01 and better.low < better.value < better.high
     assert same.delta_low < 0 < same.delta_high and same.p_holm > 0.05
+    [quiet] = case.compared(values, [("better", "a")], seed=1, draws=500, tested=False, notebook="x", dataset="x",
+                            protocol="x", split="x", metric="graded_ndcg", group="x")  # fmt: skip
+    assert quiet.p is None and quiet.p_holm is None and quiet.delta == better.delta
 
 
 def test_sameness_of_copies_is_one_and_of_strangers_zero():
@@ -97,11 +100,11 @@ def test_sameness_of_copies_is_one_and_of_strangers_zero():
 
 
 def test_a_history_orders_what_the_query_leaves_open():
-    """Two tribes buy red or blue things: the word alone cannot tell them apart, a history can."""
+    """Two tribes buy green or brown things: the word alone cannot tell them apart, a history can."""
     rng = np.random.default_rng(2)
     names = [
         f"{colour} {thing}"
-        for colour in ("red", "blue")
+        for colour in ("green", "brown")
         for thing in ("large mugs", "small mugs", "wall mugs", "tiny mugs")
     ]
     rows = [(user, item + 4 * (user % 2)) for user in range(200) for item in range(4)]
@@ -114,4 +117,6 @@ def test_a_history_orders_what_the_query_leaves_open():
     asked = case.asked_with_history(data, vectors, [1.0], 2, seed=1)
     level = {name: np.nanmean(ndcg(lists, asked.truth, 2)) for name, lists in asked.lists.items()}
     assert level["query + EASE"] > level["query alone"] + 0.1 and level["query + text"] > level["query alone"] + 0.1
+    few = case.asked_with_history(data, vectors, [1.0], 2, people=50, seed=1)
+    assert len(few.rules.users) == 50 == len(few.lists["query alone"]) and set(few.rules.users) < set(asked.rules.users)
     assert asked.shares["EASE"] == (1.0, 1.0) and len(asked.queries) == len(asked.rules.users)

@@ -1,7 +1,6 @@
 """Finance case: the reader's cut of a newswire, tone labels and word lists. No advice.
 
-Alerts are evaluate/surge.py's, risk rules trust/suitability.py's. The file of tone labels holds no texts, which are not
-ours to pass on: it names them by row and hash.
+Alerts are evaluate/surge.py's, risk rules trust/suitability.py's. The file of tone labels holds no texts, only hashes.
 """
 
 import hashlib
@@ -98,8 +97,7 @@ class Desk:
 def desk(per_topic: int, n_test: int, *, n_valid: int = 400, most: int = 0, seed: int = 0, early: float = 0.7) -> Desk:
     """Read and cut the newswire: the first `early` share of the training file teaches, the rest watches.
 
-    per_topic: rows of a topic that teach, at most. most: all texts of fit, valid and asked in about 0.75 of this, and
-    `early` thinned to twice this; 0 for no such bound.
+    per_topic: rows of a topic that teach, at most. most: bounds fit, valid and asked by shares of it; 0: no bound.
     """
     train, test = newswire("train"), newswire("test")
     first, rest = np.split(np.arange(len(train)), [round(early * len(train))])

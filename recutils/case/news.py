@@ -33,7 +33,11 @@ ANSWERS = {  # what is asked -> what to ship when the difference is above zero, 
     "text - hot topics": ("a new article's title decides its place", "its topic's heat decides", "its title: personal"),
     "hot topics added to text": ("add the topic's heat", "leave the heat out", "leave the heat out: simpler"),
     "avid picks - anybody's": ("ask avid readers first", "ask a drawn panel first", "ask whoever reads first"),
-    "avid picks added to text": ("let a panel read it first and add its picks", "title only", "title only: no panel"),
+    "avid picks added to text": (
+        "try a panel that reads first; times may deflate it",
+        "title only",
+        "title only: no panel",
+    ),
     "extract - title": ("add an extract to the title", "title only", "title only: cheaper"),
     "written - title": ("a larger trial of writing", "write nothing", "write nothing: dear and not shown to help"),
 }
@@ -157,14 +161,13 @@ def newswire_head(encoder: Encoder, articles: np.ndarray, n: int, seed: int) -> 
 class Topics:
     """Topics found in the articles' vectors. members: (n_items, n_topics) zeros and ones. names: three words each.
 
-    level: (d,), taken from every vector first. centres: (n_topics, d), length 1. floor: an article whose cosine to
-    every centre is lower than that of nearly all known articles to theirs has no topic.
+    known: (n_items, d), the articles' vectors at length 1. floor: a new article whose nearest known one is farther
+    (a lower cosine) has no topic. Distance to the topics' centres would not do: strangers stand as near to them.
     """
 
     members: np.ndarray
     names: tuple[str, ...]
-    level: np.ndarray
-    centres: np.ndarray
+    known: np.ndarray
     floor: float
 
     def table(self, counts: np.ndarray) -> pd.DataFrame:
@@ -175,19 +178,18 @@ class Topics:
         return found.sort_values("events an article", ascending=False, kind="stable", ignore_index=True)
 
     def of(self, vectors: np.ndarray) -> np.ndarray:
-        """Topic rows (n,) of new articles' vectors (n, d); -1 where no topic is near enough."""
-        cosine = unit_rows(vectors - self.level) @ self.centres.T
-        return np.where(cosine.max(axis=1) >= self.floor, cosine.argmax(axis=1), -1)
+        """Topic rows (n,) of new articles' vectors (n, d): that of the nearest known article; -1 where none is near."""
+        cosine = unit_rows(vectors) @ self.known.T
+        return np.where(cosine.max(axis=1) >= self.floor, self.members.argmax(axis=1)[cosine.argmax(axis=1)], -1)
 
 
-def find_topics(vectors: np.ndarray, titles: Sequence[str], n: int, *, seed: int, share: float = 0.02) -> Topics:
-    """k-means topics of articles. share: of the known articles that may fall below the floor of nearness."""
-    level = vectors.mean(axis=0)
-    unit = unit_rows(vectors - level)
-    members = clusters(unit, seed, n)
-    centres = unit_rows(members.T @ unit)
-    floor = float(np.quantile((unit * (members @ centres)).sum(axis=1), share))
-    return Topics(members, tuple(topic_names(titles, members)), level, centres, floor)
+def find_topics(vectors: np.ndarray, titles: Sequence[str], n: int, *, seed: int, share: float = 0.05) -> Topics:
+    """k-means topics of articles. share: of the known articles that would have none, were they new."""
+    known = unit_rows(vectors)
+    members = clusters(unit_rows(vectors - vectors.mean(axis=0)), seed, n)
+    cosine = known @ known.T
+    np.fill_diagonal(cosine, -1)
+    return Topics(members, tuple(topic_names(titles, members)), known, float(np.quantile(cosine.max(axis=1), share)))
 
 
 def topic_names(titles: Sequence[str], members: np.ndarray, most: int = 3) -> list[str]:

@@ -50,6 +50,8 @@ def test_the_first_rules_find_what_they_are_for_and_pass_a_shop() -> None:
         "how to launder cash",
     ]
     assert list(judge(harmful, RULES).action) == [BLOCK, BLOCK, REVIEW, BLOCK]
+    robbed = ["my card was stolen, what now", "stolen card, please block it", "banca nazionale del lavoro"]
+    assert list(judge(robbed, RULES).action) == [SHOW] * 3
     shop = ["WHITE HANGING HEART T-LIGHT HOLDER", "Killing Me Softly", "The Dose (1999)", "poison ivy garden gloves"]
     assert list(judge(shop, RULES).action) == [SHOW] * 4
 

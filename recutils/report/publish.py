@@ -14,7 +14,7 @@ from recutils.report.results import METRICS, RUN, find_run, read_metrics
 from recutils.runs import write_text
 from recutils.tables import Problem
 
-MAX_FIGURES = 40  # one or two of each notebook
+MAX_FIGURES = 90  # one or two of each notebook
 SUMMARY = "summary.md"
 Say = Callable[[str], None]
 

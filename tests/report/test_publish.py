@@ -210,7 +210,7 @@ def test_too_many_figures_are_refused(finished):
     figures = finished.runs / "standard-1" / "31_model_svd" / "figures"
     for number in range(publish.MAX_FIGURES):
         shutil.copy(figures / "map.png", figures / f"published_{number}.png")
-    with pytest.raises(Problem, match="at most 40"):
+    with pytest.raises(Problem, match=f"at most {publish.MAX_FIGURES}"):
         go(finished)
     assert not finished.published.exists()
 

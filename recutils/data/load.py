@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from recutils import runs
-from recutils.data import cells, folder, formats, language, prepare
+from recutils.data import broken, cells, folder, formats, language, prepare
 from recutils.data.prepare import compact
 from recutils.tables import Dataset, Interactions, Problem
 
 TABLES = ("interactions", "users", "items")
-READERS = (cells, folder, formats, language, prepare)  # part of the cache key: a changed reader reads again
+READERS = (broken, cells, folder, formats, language, prepare)  # part of the cache key: a changed reader reads again
 
 
 def load(name_or_folder: str | Path, *, sample_users: float = 1.0, seed: int = 0) -> Dataset:
@@ -76,8 +76,7 @@ def _unknown(name: str) -> Problem:
 
 def _cached_folder(own: Path) -> Dataset:
     """The user's own data, cached by the content of its files."""
-    files = [own / file for file in folder.OWN_FILES if (own / file).is_file()]
-    return _cached("own", files, lambda: folder.read_folder(own), extra=own.resolve().name)
+    return _cached("own", folder.own_files(own), lambda: folder.read_folder(own), extra=own.resolve().name)
 
 
 def _key(files: list[Path], extra: str) -> str:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import numpy as np
 
-from recutils.data.folder import OWN_FILES
+from recutils.data.folder import OWN_FILES, own_files
 from recutils.tables import USER_ID, Dataset, Problem
 
 ALL = "all"
@@ -73,7 +73,9 @@ def recommend(arguments: argparse.Namespace) -> int:
 
 def _check_own_file(out: Path, data: str) -> None:
     """Raise Problem when the lists would overwrite the data they are made from."""
-    if out.resolve() in [(Path(data).expanduser() / name).resolve() for name in OWN_FILES]:
+    folder = Path(data).expanduser()
+    places = [folder / name for name in OWN_FILES] + (own_files(folder) if folder.is_dir() else [])
+    if out.resolve() in [place.resolve() for place in places]:
         raise Problem(f"--out {out} is one of the data's own files. Give another name, such as recs.csv.")
 
 

@@ -122,10 +122,7 @@ def _vectors(dataset: Dataset, text: str, say: Say) -> tuple[dict[str, Vectors],
         return {}, ("Texts were not read (--text none).",)
     if (dataset.items[TITLE] == dataset.items[ITEM_ID]).all():
         return {}, ("The items have no texts of their own, so that there is nothing to read.",)
-    columns = dict.fromkeys(name for template in TEMPLATES.values() for name in template)
-    fields = [name for name in columns if name in dataset.items]
-    cleaned = pd.DataFrame({name: dataset.items[name].map(clean) for name in (TITLE, *fields)}, dtype=object)
-    texts = item_texts(cleaned, fields)
+    texts, fields = texts_read(dataset)
     try:
         found: dict[str, Vectors] = {"tfidf": tfidf(texts)}
     except Problem as fault:
@@ -134,6 +131,14 @@ def _vectors(dataset: Dataset, text: str, say: Say) -> tuple[dict[str, Vectors],
         found["minilm"] = _encoded(texts, say)
     empty = sum(not text for text in texts)
     return found, (f"Read of each item: {', '.join((TITLE, *fields))}; {empty:,} items have no text.",)
+
+
+def texts_read(dataset: Dataset) -> tuple[list[str], list[str]]:
+    """One text for each item, in row order, and the columns read beside the title: all that a template knows of."""
+    columns = dict.fromkeys(name for template in TEMPLATES.values() for name in template)
+    fields = [name for name in columns if name in dataset.items]
+    cleaned = pd.DataFrame({name: dataset.items[name].map(clean) for name in (TITLE, *fields)}, dtype=object)
+    return item_texts(cleaned, fields), fields
 
 
 def _encoded(texts: list[str], say: Say) -> np.ndarray:

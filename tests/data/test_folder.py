@@ -254,3 +254,109 @@ def test_ids_of_mixed_types_are_read_as_text(own):
     found = read_folder(own("user_id,item_id,value\n1,007,5\nu1,7,4\n1,7.0,3\n", items=None))
     assert sorted(found.user_ids.values) == ["1", "u1"]
     assert sorted(found.item_ids.values) == ["007", "7", "7.0"], "ids that look alike as numbers stay apart"
+
+
+TOML = '[files]\ninteractions = "orders.csv"\nitems = "goods.csv"\n[columns]\nitem_id = "sku"\n'
+TOML += (
+    '[columns.interactions]\nuser_id = "customer"\nvalue = "stars"\ntime = "when"\n[columns.items]\ntitle = "name"\n'
+)
+ORDERS = "customer;sku;when;stars\nu1;a;31.12.2023 14:05;4,5\nu2;b;01.02.2024;1.250,5\n"
+GOODS = "sku;name\na;Chair\nb;Table\n"
+
+
+def strange(own, orders=ORDERS, cells='decimal = ","\ndates = "day first"', rules="", goods=GOODS):
+    toml = f"{TOML}[cells]\n{cells}\n[rules]\n{rules}\n"
+    folder = own(None, None, dataset_toml=toml)
+    for name, text in {"orders.csv": orders, "goods.csv": goods}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_files_columns_decimals_and_dates_are_named_in_dataset_toml(own):
+    found = read_folder(strange(own))
+    assert found.interactions.value.tolist() == [4.5, 1250.5] and found.items["title"].tolist() == ["Chair", "Table"]
+    assert found.interactions.time.tolist() == [pd.Timestamp("2023-12-31 14:05"), pd.Timestamp("2024-02-01")]
+
+
+def test_the_cache_and_the_list_file_know_files_under_other_names(own):
+    from recutils.data.folder import own_files
+
+    folder = strange(own)
+    assert [path.name for path in own_files(folder)] == ["orders.csv", "goods.csv", "dataset.toml"]
+    assert len(load.load(folder).interactions) == 2
+    (folder / "orders.csv").write_text(ORDERS + "u3;a;02.02.2024;1\n", encoding="utf-8")
+    assert len(load.load(folder).interactions) == 3
+
+
+def test_a_point_is_no_decimal_where_a_comma_is(own):
+    refused(strange(own, ORDERS.replace("4,5", "3.5")), "orders.csv, line 2", "'3.5'", 'decimal = "."')
+
+
+@pytest.mark.parametrize(
+    ("dates", "day"), [("day first", "2024-02-01"), ("month first", "2024-01-02"), ("%d.%m.%Y", "2024-02-01")]
+)
+def test_the_order_of_days_is_told_never_guessed(own, dates, day):
+    orders = ORDERS.replace("31.12.2023 14:05", "03.04.2023")
+    found = read_folder(strange(own, orders, f'decimal = ","\ndates = "{dates}"'))
+    assert found.interactions.time.tolist()[1] == pd.Timestamp(day)
+
+
+def test_a_day_that_does_not_exist_is_refused(own):
+    refused(strange(own, ORDERS.replace("31.12.", "31.11.")), "line 2", "31.11.2023", "day first")
+    refused(strange(own, cells='decimal = ","\ndates = "month first"'), "line 2", "31.12.2023", "month first")
+
+
+def test_broken_rows_go_only_when_asked_and_are_counted(own):
+    bad = ORDERS + "u3;a\nu4;b;soon;3\nu5;a;01.03.2024;n/a\n;a;01.03.2024;2\nu6;b;01.03.2024;2;7;8\nu7;b;05.05.2024;3\n"
+    refused(strange(own, bad), "orders.csv", 'broken = "skip"')
+    found = read_folder(strange(own, bad, rules='broken = "skip"', goods=GOODS + "b;Desk\n;Stool\n"))
+    assert found.users["user_id"].tolist() == ["u1", "u2", "u7"] and found.items["title"].tolist() == ["Chair", "Table"]
+    told = " ".join(found.notes)
+    assert (
+        "2 broken records on 2 lines left out (from line 4, 8)" in told
+        and "time unreadable, such as 'soon' (lines 5)" in told
+    )
+    assert "value unreadable, such as 'n/a' (lines 6)" in told and "user_id unreadable, such as '' (lines 7)" in told
+    assert "item_id repeated: the first row stays, such as 'b' (lines 4)" in told
+
+
+def test_when_most_rows_would_go_the_settings_are_wrong(own):
+    refused(strange(own, rules='broken = "skip"', cells='dates = "month first"'), "correct [columns], or [cells]")
+
+
+@pytest.mark.parametrize(
+    ("cells", "rules"),
+    [('decimal = ";"', ""), ('dates = "american"', ""), ("", 'broken = "drop"'), ('datess = "iso"', "")],
+)
+def test_faults_in_cells_and_rules(own, cells, rules):
+    refused(strange(own, cells=cells, rules=rules), "dataset.toml")
+
+
+def test_files_outside_the_folder_and_absent_ones_are_refused(own):
+    refused(own(dataset_toml='[files]\nitems = "../goods.csv"\n'), "names of files in this folder")
+    refused(own(dataset_toml='[files]\nitems = "goods.csv"\n'), "goods.csv", "not there")
+
+
+def test_a_missing_column_comes_with_the_lines_to_write(own):
+    refused(
+        own("Kunde,sku,value\n1,a,2\n"),
+        "'user_id', 'item_id' is missing",
+        "'Kunde'",
+        'item_id = "sku"',
+        "[columns.interactions]",
+    )
+
+
+def test_lines_in_two_encodings_are_each_read_in_their_own(own):
+    folder = own(EVENTS, None)
+    (folder / "items.csv").write_bytes(b"item_id,title\n" + "a,Café\n".encode() + "b,Öl – “gut”\n".encode("cp1252"))
+    found = read_folder(folder)
+    assert found.items["title"].tolist() == ["Café", "Öl – “gut”"] and any(
+        "mixes encodings" in note for note in found.notes
+    )
+
+
+def test_windows_characters_are_read_as_such(own):
+    folder = own(EVENTS, None)
+    (folder / "items.csv").write_bytes(b"item_id,title\n" + "a,5 € – “x”\nb,y\n".encode("cp1252"))
+    assert read_folder(folder).items["title"].tolist()[0] == "5 € – “x”"

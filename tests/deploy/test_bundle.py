@@ -168,6 +168,15 @@ for turn in range(1000):
 """
 
 
+def _whole_or_gone(shelf: Shelf) -> None:
+    """The served bundle is whole; only one that five later versions have pushed off the shelf may fail meanwhile."""
+    folder = shelf.current()
+    try:
+        checked(folder)
+    except (Problem, OSError):
+        assert folder.name not in shelf.history()
+
+
 @pytest.mark.slow
 def test_a_publisher_killed_at_any_moment_leaves_a_whole_bundle(tmp_path: Path) -> None:
     shelf, root = Shelf(tmp_path / "shelf"), Path(__file__).resolve().parents[2]
@@ -180,7 +189,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_bundle(tmp_path: Path) 
                 time.sleep(0.01)
             for _ in range(20):
                 time.sleep(rng.uniform(0, 0.02))
-                checked(shelf.current())
+                _whole_or_gone(shelf)
             process.send_signal(signal.SIGKILL)
         checked(shelf.current())
     shelf.publish(load(shelf.current()))

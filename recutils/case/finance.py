@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recutils import runs
-from recutils.data.labelled import Labelled, drawn, load_labelled
-from recutils.data.newswire import newswire
+from recutils.data.labelled import Labelled, drawn, load_labelled, newswire
 from recutils.evaluate.agreement import Agreement, agreement
 from recutils.evaluate.halves import by_halves
 from recutils.tables import Problem

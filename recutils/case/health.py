@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recutils.data.drugs import drug_table
 from recutils.data.fetch import fetch
+from recutils.data.labelled import drug_table
 from recutils.data.language import language
 from recutils.encode.index import unit
 from recutils.rank.search import Index, ranked

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recutils.data.labelled import drawn
-from recutils.data.newswire import newswire
+from recutils.data.labelled import drawn, newswire
 from recutils.data.prepare import compact
 from recutils.data.split import TEST, TRAIN, VALID, Split
 from recutils.encode import Encoder, encode_cached

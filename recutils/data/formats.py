@@ -16,6 +16,7 @@ FILES: dict[str, tuple[str, ...]] = {  # what each reader opens, inside the fetc
     "online-retail": ("Online_Retail_Grouped.csv",),
     "articles": ("user-item-interactions.csv", "articles_community.csv"),
     "book-crossing": ("BX-Book-Ratings.csv", "BX-Books.csv", "BX-Users.csv"),
+    "lastfm-2k": ("user_artists.dat", "artists.dat"),
 }
 NOT_PRODUCTS = (  # charges and services in online-retail, found by reading all titles
     "Bank Charges", "CARRIAGE", "CRUK Commission", "DOTCOM POSTAGE", "Discount",
@@ -200,10 +201,28 @@ def _semicolons(path: Path, names: list[str]) -> pd.DataFrame:
     return pd.read_csv(path, sep=";", header=0, names=names, **options)
 
 
+def lastfm_2k(folder: Path) -> Dataset:
+    """No time. value = listening count; items are artists, by their name; events and artists in file order.
+
+    An artist's name may stand twice under two ids, with or without a slip.
+    """
+    listened, artists = (folder / file for file in FILES["lastfm-2k"])
+    options = {"sep": "\t", "dtype": str, "keep_default_na": False, "quoting": csv.QUOTE_NONE}
+    events = pd.read_csv(listened, header=0, names=[USER_ID, ITEM_ID, VALUE], **options).astype({VALUE: float})
+    items = pd.read_csv(artists, header=None, names=[ITEM_ID, TITLE], usecols=[0, 1], encoding="utf-8", **options)
+    longest = int(events.groupby(USER_ID).size().max())
+    notes = [
+        f"{count(len(events), 'listening count')} read; nobody has more than {longest} artists, since only each "
+        "person's most listened ones were collected.",
+    ]
+    return build_dataset("lastfm-2k", events, {"items": items}, explicit=False, notes=notes)
+
+
 PARSERS: dict[str, Callable[[Path], Dataset]] = {
     "ml-100k": ml_100k,
     "ml-1m": ml_1m,
     "online-retail": online_retail,
     "articles": articles,
     "book-crossing": book_crossing,
+    "lastfm-2k": lastfm_2k,
 }

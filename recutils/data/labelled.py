@@ -17,6 +17,7 @@ from recutils.data.fetch import fetch
 from recutils.tables import Problem
 
 SHARES = (0.6, 0.2, 0.2)
+NEWSWIRE_PARTS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,24 +165,57 @@ def _clothing(folder: Path) -> Labelled:
     return Labelled("clothing-reviews", tuple(texts), labels, ("not recommended", "recommended"), notes=notes)
 
 
+def drug_table(folder: Path) -> pd.DataFrame:
+    """All drug reviews, one row each, as the publisher cut them; entities and quotes of the texts are undone.
+
+    Columns: drug, condition, text, rating (three bins), useful (votes), part ("train", 600 rows, or "test", 379). Text
+    and condition are "" where they are missing; some conditions are the publisher's scraps, which case/health.py mends.
+    """
+    wanted = {
+        "drugName": "drug",
+        "condition": "condition",
+        "review": "text",
+        "rating": "rating",
+        "usefulCount": "useful",
+    }
+    files = {"train": folder / "drugsComTrain.tsv", "test": folder / "drugsComTest.tsv"}
+    read = {part: pd.read_csv(path, sep="\t", index_col=0) for part, path in files.items()}
+    table = pd.concat([one.assign(part=part) for part, one in read.items()], ignore_index=True)
+    table = table[[*wanted, "part"]].rename(columns=wanted)
+    text = table["text"].fillna("").map(html.unescape).str.strip().str.strip('"').str.split().str.join(" ")
+    return table.assign(text=text, condition=table["condition"].fillna(""), rating=table["rating"].astype(str))
+
+
 def _drugs(folder: Path) -> Labelled:
     """The rating of a drug in three bins, from the condition and the review; the drug's name is left out."""
-    files = [folder / name for name in ("drugsComTrain.tsv", "drugsComTest.tsv")]
-    table = pd.concat([pd.read_csv(path, sep="\t", index_col=0) for path in files], ignore_index=True)
-    names = tuple(sorted(table["rating"].astype(str).unique()))
-    text = table["review"].fillna("").map(html.unescape).str.strip().str.strip('"').str.split().str.join(" ")
-    kept = text != ""
-    labels = pd.Categorical(table["rating"].astype(str), categories=names).codes[kept].astype(np.int64)
+    table = drug_table(folder)
+    names = tuple(sorted(table["rating"].unique()))
+    kept = table["text"] != ""
+    labels = pd.Categorical(table["rating"], categories=names).codes[kept].astype(np.int64)
     notes = (f"{int((~kept).sum())} of {len(table):,} reviews have no text and are left out.",)
-    return Labelled("drug-reviews", tuple(text[kept]), labels, names, notes=notes)
+    return Labelled("drug-reviews", tuple(table["text"][kept]), labels, names, notes=notes)
 
 
-def _newswire(folder: Path, most: int = 8) -> Labelled:
-    """The topic of a Reuters text: the eight topics of reuters-r8."""
-    rows = [row for part in ("train", "test") for row in _tab(folder / f"reuters-r{most}-{part}.tab")]
-    rows = [(topic, " ".join(text.split())) for topic, text in rows]
-    kept = [(topic, text) for topic, text in rows if text]
-    names = tuple(sorted({topic for topic, _ in kept}))
+def _newswire(folder: Path) -> Labelled:
+    """The topic of a Reuters text: the eight topics of reuters-r8, both parts in one."""
+    rows = [row for part in NEWSWIRE_PARTS for row in _tab(folder / f"reuters-r8-{part}.tab")]
+    return _wire(rows, tuple(sorted({topic for topic, text in rows if text.strip()})))
+
+
+def newswire(part: str) -> Labelled:
+    """One part of reuters-r52 as its maker cut it, in the order of the file: "train" (6,532 texts) or "test" (2,568).
+
+    classes: the 52 topics, the same for both parts. There is no usable time; the order is all that is known.
+    """
+    if part not in NEWSWIRE_PARTS:
+        raise Problem(f"part must be one of {', '.join(NEWSWIRE_PARTS)}; got {part!r}")
+    rows = {name: _tab(fetch("reuters", say=print) / f"reuters-r52-{name}.tab") for name in NEWSWIRE_PARTS}
+    return _wire(rows[part], tuple(sorted({topic for each in rows.values() for topic, _ in each if topic})))
+
+
+def _wire(rows: Sequence[Sequence[str]], names: tuple[str, ...]) -> Labelled:
+    """Topic and text, one blank between words; texts that are empty are left out and counted."""
+    kept = [(topic, " ".join(text.split())) for topic, text in rows if text.strip()]
     labels = np.array([names.index(topic) for topic, _ in kept], dtype=np.int64)
     notes = (f"{len(rows) - len(kept)} of {len(rows):,} texts are empty and left out.",)
     return Labelled("reuters", tuple(text for _, text in kept), labels, names, notes=notes)

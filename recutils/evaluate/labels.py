@@ -14,7 +14,7 @@ import pandas as pd
 
 from recutils.evaluate.records import Record
 from recutils.evaluate.resample import blocks, seed_of
-from recutils.evaluate.statistics import Comparison, holm
+from recutils.evaluate.statistics import Comparison, from_draws, holm
 from recutils.tables import Problem
 
 METRICS = ("auc", "log_loss", "f1_minority", "balanced_accuracy", "accuracy", "calibration_error")
@@ -131,13 +131,8 @@ class Judged:
 
         level: 1 - .05 / m for the simultaneous intervals of a family of m (Bonferroni).
         """
-        gaps = self.draws[model] - self.draws[against]
-        gaps = gaps[np.isfinite(gaps)]
-        low, high = np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2])
-        tail = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
-        p = min(1.0, 2 * (tail + 1) / (len(gaps) + 1))
         delta = self.mean(model) - self.mean(against)
-        return Comparison(delta, float(low), float(high), p, self.n, 0)
+        return from_draws(self.draws[model] - self.draws[against], delta, self.n, level=level)
 
     def loss_bound(self, model: str, against: str, level: float = 0.95) -> float:
         """The one-sided upper bound of AUC(against) - AUC(model): no worse when it lies below the margin."""

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recutils.evaluate.drawn import from_draws
 from recutils.evaluate.records import Record
 from recutils.evaluate.resample import blocks, counts, seed_of
-from recutils.evaluate.statistics import Comparison
+from recutils.evaluate.statistics import Comparison, from_draws
 from recutils.tables import Problem
 
 _ROWS = 109  # a stream of its own, as in resample.py

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from recutils.case import finance
-from recutils.data.labelled import Labelled
-from recutils.data.newswire import newswire
+from recutils.data.labelled import Labelled, newswire
 from recutils.tables import Problem
 
 TEXTS = tuple(f"{word} " * 12 + str(n) for n, word in enumerate(("profit", "loss", "oil", "gold")))

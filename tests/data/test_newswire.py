@@ -2,7 +2,7 @@
 
 import pytest
 
-from recutils.data.newswire import newswire
+from recutils.data.labelled import newswire
 from recutils.tables import Problem
 
 

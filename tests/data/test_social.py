@@ -7,7 +7,7 @@ import pytest
 from recutils import runs
 from recutils.data import social
 from recutils.data.faults import NotReached
-from recutils.data.lastfm import load_listening
+from recutils.data.load import load
 from recutils.tables import ITEM_ID, TITLE, USER_ID, Dataset, Interactions, Problem
 
 
@@ -47,7 +47,7 @@ def test_another_data_set_is_refused(files):
 
 
 def test_the_published_counts():
-    found = load_listening()
+    found = load(social.NAME)
     assert (len(found.users), len(found.items), len(found.interactions)) == (1_892, 17_632, 92_834)
     assert found.items.title[0] == "MALICE MIZER" and found.interactions.value.max() == 352_698
     assert social.friends(found).nnz == 2 * 12_717
@@ -59,4 +59,4 @@ def test_where_it_cannot_be_had_the_message_holds_three_cures(tmp_path, monkeypa
     monkeypatch.setattr(runs, "DATA", tmp_path)
     monkeypatch.delenv("RECUTILS_MIRROR", raising=False)
     with pytest.raises(NotReached, match="take 2 or 3(.|\n)*set RECUTILS_MIRROR(.|\n)*data fetch lastfm-2k --official"):
-        load_listening()
+        load(social.NAME)

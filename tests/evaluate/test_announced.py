@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from recutils.evaluate.announced import Declared, family, family_records
-from recutils.evaluate.drawn import from_draws
-from recutils.evaluate.statistics import Comparison, holm
+from recutils.evaluate.statistics import Comparison, from_draws, holm
 
 
 def test_a_family_of_different_metrics_is_corrected_together() -> None:

@@ -6,8 +6,7 @@ import pytest
 from scipy import sparse
 
 from recutils.model import ease
-from recutils.model.ease import EASE, UserEASE
-from recutils.model.wide_ease import WideEASE
+from recutils.model.ease import EASE, UserEASE, WideEASE
 from recutils.tables import Interactions, Problem
 
 # Users 0 and 1 met items 0 and 1, user 2 met item 2: G = [[2, 2, 0], [2, 2, 0], [0, 0, 1]].

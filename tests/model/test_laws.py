@@ -13,7 +13,7 @@ from recutils.model.cold import TextMap, TextMixture
 from recutils.model.content import ContentProfile, TextToFactors, VectorModel
 from recutils.model.counts import CountsALS
 from recutils.model.debias import ContrastiveProfile, DividedALS, WeightedALS
-from recutils.model.ease import EASE, UserEASE
+from recutils.model.ease import EASE, UserEASE, WideEASE
 from recutils.model.lightgcn import LightGCN
 from recutils.model.neighbours import ItemNeighbours, UserNeighbours
 from recutils.model.network import Network, RankingNetwork
@@ -27,7 +27,6 @@ from recutils.model.spectral import GraphFilter
 from recutils.model.stream_ease import StreamEASE
 from recutils.model.svd import NMF, SVD, Baseline, NormalRating, SVDPlus
 from recutils.model.text_ease import TextEASE
-from recutils.model.wide_ease import WideEASE
 from recutils.rank.top import recommend
 from recutils.tables import Interactions, Problem
 

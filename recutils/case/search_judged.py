@@ -16,10 +16,11 @@ from recutils import runs
 from recutils.data import load, split
 from recutils.data.prepare import compact
 from recutils.evaluate.beyond import intra_list_distance
+from recutils.evaluate.family import corrected
 from recutils.evaluate.graded import WEIGHTS, agreement, confusion, grade_table
 from recutils.evaluate.records import Record
 from recutils.evaluate.searched import taste_lists
-from recutils.evaluate.statistics import DRAWS, Comparison, Interval, compare_all, holm, mean_intervals
+from recutils.evaluate.statistics import DRAWS, Comparison, Interval, mean_intervals
 from recutils.evaluate.task import Task, task
 from recutils.model.ease import EASE
 from recutils.rank import queries as made
@@ -108,14 +109,14 @@ def compared(
     values: model -> (n,) per query, NaN without a value. tested: False leaves the p out, for what is exploratory.
     about: the other fields of a record.
     """
-    found = compare_all({pair: (values[pair[0]], values[pair[1]]) for pair in pairs}, seed, draws=draws)
+    columns = {" - ".join(pair): (values[pair[0]], values[pair[1]]) for pair in pairs}
+    found = corrected(columns, seed, draws=draws, together=False)
     means = mean_intervals(values, seed, draws=draws)
-    corrected = holm([one.p for one in found.values()])
     return [
         Record(model=pair[0], against=pair[1], value=means[pair[0]].mean, low=means[pair[0]].low,
                high=means[pair[0]].high, delta=one.delta, delta_low=one.low, delta_high=one.high,
-               p=one.p if tested else None, p_holm=float(p) if tested else None, n=one.n, seed=seed, **about)
-        for (pair, one), p in zip(found.items(), corrected, strict=True)
+               p=one.p if tested else None, p_holm=p if tested else None, n=one.n, seed=seed, **about)
+        for pair, (one, p) in zip(pairs, found.values(), strict=True)
     ]  # fmt: skip
 
 

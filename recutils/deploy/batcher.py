@@ -17,7 +17,6 @@ class Batcher:
         self._waiting: list[tuple[str, asyncio.Future[np.ndarray]]] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
-        self.sizes: list[int] = []
 
     async def vector(self, text: str) -> np.ndarray:
         """(d,) float32 of one text; the encoder's error where it fails."""
@@ -37,7 +36,6 @@ class Batcher:
 
     async def _answer(self, batch: list[tuple[str, asyncio.Future[np.ndarray]]]) -> None:
         texts = [text for text, _ in batch]
-        self.sizes = [*self.sizes[-999:], len(texts)]
         try:
             vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
         except Exception as fault:  # noqa: BLE001 - whoever waits gets it

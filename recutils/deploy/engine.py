@@ -36,10 +36,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reason:
-    """An item of the history, and how much the score falls without it, in the model's own unit."""
+    """An item of the history, and how much the score falls without it, in the model's own unit.
+
+    change: None where the model would know nothing without it and fall back to popularity.
+    """
 
     item: int
-    change: float
+    change: float | None
 
 
 class Engine:
@@ -171,8 +174,9 @@ class Engine:
     def reasons(self, history: sparse.csr_matrix, item_id: str, most: int = MOST_REASONS) -> list[Reason]:
         """The items of a history that raise an item's score most, strongest first; none where none does."""
         found = leave_one_out(self.model, history, self.row(item_id), limit=30)
-        helping = found[found.change > 0].head(most)
-        return [Reason(int(item), float(change)) for item, change in zip(helping[ITEM], helping.change, strict=True)]
+        helping = found[found.change.isna() | (found.change > 0)].head(most)
+        changes = [None if np.isnan(change) else float(change) for change in helping.change]
+        return [Reason(int(item), change) for item, change in zip(helping[ITEM], changes, strict=True)]
 
     def _popular(self, k: int, note: str) -> Answer:
         scores = np.asarray(self.model.popular, dtype=np.float32)[None]

@@ -79,11 +79,11 @@ class RecommendedTo(Recommended):
 
 
 class Because(BaseModel):
-    """An item of the history, and how far the score falls without it."""
+    """An item of the history, and how far the score falls without it; null where only popularity would be left."""
 
     item_id: str
     title: str
-    change: float
+    change: float | None
 
 
 class Why(BaseModel):

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from recutils.evaluate.family import Pairs, columns_of, corrected
 from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import DRAWS, SMALLEST_DIFFERENCE, Comparison, compare_all, holm
-
-Pairs = Mapping[str, tuple[str, str]]  # what is asked -> (model, against)
+from recutils.evaluate.statistics import DRAWS, SMALLEST_DIFFERENCE, Comparison
 
 
 def family(
@@ -21,12 +20,7 @@ def family(
 
     values: model -> (n_users,). So every interval holds together with the others in 95 of 100 studies.
     """
-    level = 1 - 0.05 / len(pairs)
-    found = compare_all(
-        {what: (values[a], values[b]) for what, (a, b) in pairs.items()}, seed, draws=draws, level=level
-    )
-    corrected = holm([one.p for one in found.values()])
-    return {what: (one, float(p)) for (what, one), p in zip(found.items(), corrected, strict=True)}
+    return corrected(columns_of(values, pairs), seed, draws=draws)
 
 
 def family_table(found: Mapping[str, tuple[Comparison, float]], pairs: Pairs) -> pd.DataFrame:

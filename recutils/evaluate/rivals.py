@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recutils.evaluate.family import Pairs, columns_of, corrected, table
 from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import DRAWS, compare_all, crossed_interval, holm
-from recutils.tables import ITEM, USER, Problem
+from recutils.evaluate.statistics import DRAWS, crossed_interval
+from recutils.tables import ITEM, USER
 
 VERDICTS = ("above", "below", "undecided")
-Pairs = Mapping[str, tuple[str, str]]  # what is asked -> (model, rival)
 
 
 def rivals(values: Mapping[str, np.ndarray], pairs: Pairs, *, seed: int, draws: int = DRAWS) -> pd.DataFrame:
@@ -28,30 +28,23 @@ def rivals(values: Mapping[str, np.ndarray], pairs: Pairs, *, seed: int, draws: 
     >>> rivals(better, {"first": ("a", "b")}, seed=0, draws=200)[["delta", "verdict"]].round(4).values.tolist()
     [[0.3145, 'above']]
     """
-    _check(pairs, values)
-    level = 1 - 0.05 / len(pairs)
-    columns = {what: (values[a], values[b]) for what, (a, b) in pairs.items()}
-    found = compare_all(columns, seed, draws=draws, level=level)
-    corrected = holm([found[what].p for what in pairs])
-    rows = [
-        (what, *pairs[what], one.delta, one.low, one.high, one.p, float(p), one.n, _verdict(p < 0.05, one.delta))
-        for (what, one), p in zip(found.items(), corrected, strict=True)
-    ]
-    named = ["what", "model", "against", "delta", "low", "high", "p", "p_holm", "n", "verdict"]
-    return pd.DataFrame(rows, columns=named)
+    rows = table(corrected(columns_of(values, pairs), seed, draws=draws))
+    rows.insert(1, "model", [model for model, _ in pairs.values()])
+    rows.insert(2, "against", [rival for _, rival in pairs.values()])
+    return rows.assign(verdict=[_verdict(row.p_holm < 0.05, row.delta) for row in rows.itertuples()])
 
 
-def crossed_rivals(table: pd.DataFrame, pairs: Pairs, *, seed: int, draws: int = 1000) -> pd.DataFrame:
-    """The same for cold items: what, model, against, delta, low, high, n, verdict. table: as `cold.pairs` makes it.
+def crossed_rivals(found: pd.DataFrame, pairs: Pairs, *, seed: int, draws: int = 1000) -> pd.DataFrame:
+    """The same for cold items: what, model, against, delta, low, high, n, verdict. found: as `cold.pairs` makes it.
 
     The verdict gives the sign only where the family's interval leaves out 0. n: people.
     """
-    _check(pairs, table)
+    columns_of(found, pairs)
     rows = []
     for what, (a, b) in pairs.items():
-        gap = (table[a] - table[b]).to_numpy(dtype=np.float64)
-        options = {"weights": table["weight"].to_numpy(dtype=np.float64), "level": 1 - 0.05 / len(pairs)}
-        one = crossed_interval(gap, table[USER], table[ITEM], seed, draws=draws, **options)
+        gap = (found[a] - found[b]).to_numpy(dtype=np.float64)
+        options = {"weights": found["weight"].to_numpy(dtype=np.float64), "level": 1 - 0.05 / len(pairs)}
+        one = crossed_interval(gap, found[USER], found[ITEM], seed, draws=draws, **options)
         rows.append((what, a, b, one.mean, one.low, one.high, one.n, _verdict(one.low > 0 or one.high < 0, one.mean)))
     return pd.DataFrame(rows, columns=["what", "model", "against", "delta", "low", "high", "n", "verdict"])
 
@@ -78,9 +71,3 @@ def mean_records(values: Mapping[str, Any], *, seed: int, **about: Any) -> Itera
 
 def _verdict(clear: bool, delta: float) -> str:
     return "undecided" if not clear else "above" if delta > 0 else "below"
-
-
-def _check(pairs: Pairs, known: Mapping[str, Any] | pd.DataFrame) -> None:
-    unknown = sorted({name for pair in pairs.values() for name in pair} - set(known))
-    if unknown or not pairs:
-        raise Problem(f"pairs must name models with values; {unknown[:3]} are none of {sorted(map(str, known))[:8]}.")

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from recutils.evaluate.declared import verdict
+from recutils.evaluate.family import columns_of, corrected, table
 from recutils.evaluate.records import Record
-from recutils.evaluate.statistics import DRAWS, LEVEL, Comparison, Interval, compare_all, holm, mean_intervals
+from recutils.evaluate.statistics import DRAWS, LEVEL, Comparison, Interval, mean_intervals
 from recutils.present import p_value
-from recutils.tables import Problem
 
 
 def paired(
@@ -20,15 +20,7 @@ def paired(
 
     pairs: what -> (model, against). n counts the users who have both values.
     """
-    unknown = sorted({name for pair in pairs.values() for name in pair} - set(values))
-    if unknown or not pairs:
-        raise Problem(f"pairs must name judged models; {unknown[:3]} are none of {sorted(values)[:5]} ...")
-    gaps = compare_all({what: (values[a], values[b]) for what, (a, b) in pairs.items()}, seed, draws=draws)
-    corrected = holm([gap.p for gap in gaps.values()])
-    return pd.DataFrame(
-        {"what": what, "delta": gap.delta, "low": gap.low, "high": gap.high, "p": gap.p, "p_holm": float(p), "n": gap.n}
-        for (what, gap), p in zip(gaps.items(), corrected, strict=True)
-    )
+    return table(corrected(columns_of(values, pairs), seed, draws=draws, together=False))
 
 
 def worth(gap: Comparison, smallest: float, level: float = 0.05) -> str:
@@ -61,20 +53,13 @@ def over_people(
     high, p, p_holm, n.
 
     values: what -> (model's, rival's), (n_users,) each, NaN where a person has no value; what differs may be judged on
-    other people or in another metric. low, high: Bonferroni intervals, which hold all at once with `level`; their
-    verdict may differ from Holm's p, which is a little sharper. Raises Problem when nothing is declared.
+    other people or in another metric. low, high: Bonferroni intervals. Raises Problem when nothing is declared.
     """
-    if not values:
-        raise Problem("a family needs at least one declared comparison: what -> (values of a model, of its rival)")
-    each = 1 - (1 - level) / len(values)
-    gaps = [compare_all({"one": pair}, seed, draws=draws, level=each)["one"] for pair in values.values()]
-    corrected = holm([gap.p for gap in gaps])
+    rows = table(corrected(values, seed, draws=draws, level=level))
     means = [[float(one[~np.isnan(a - b)].mean()) for one in (a, b)] for a, b in values.values()]
-    return pd.DataFrame(
-        {"what": what, "mean": own, "against": rival, "delta": gap.delta, "low": gap.low, "high": gap.high, "p": gap.p,
-         "p_holm": float(one), "n": gap.n}
-        for what, (own, rival), gap, one in zip(values, means, gaps, corrected, strict=True)
-    )  # fmt: skip
+    rows.insert(1, "mean", [own for own, _ in means])
+    rows.insert(2, "against", [rival for _, rival in means])
+    return rows
 
 
 def people_records(

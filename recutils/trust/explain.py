@@ -1,6 +1,6 @@
-"""One line that tells a person why an item is in the list, and a check that the line is true. No attributions of texts.
+"""One line that tells a person why an item is in the list. No attributions of texts.
 
-The change that each item of a history makes is measured in rank/explore.py; here it becomes a sentence for a person.
+rank/explore.py shows a student how far each item of one history moves one score; here a whole list gets its sentences.
 """
 
 import re
@@ -11,9 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from recutils.encode.tfidf import WORD
-from recutils.rank.explore import leave_one_out
 from recutils.rank.top import Scorer
-from recutils.tables import ITEM, Problem
 
 MOST = 2  # reasons in a line
 TRIED = 30  # items of a long history that are left out in turn
@@ -21,64 +19,38 @@ POPULAR = "chosen by many"
 
 
 def because(model: Scorer, history: sparse.csr_matrix, item: int, names: Sequence[str], *, verb: str = "chose") -> str:
-    """ "because you chose A and B": the items of the history without which the score would fall most.
-
-    history: sparse (1, n_items). names: of all items, by row. Where no item of the history raises the score, or nothing
-    is known of the person, the line says "chosen by many", which is what a model that falls back to popularity gives.
-    """
-    reasons = supports(model, history, item)
-    if not len(reasons):
-        return POPULAR
-    return f"because you {verb} " + " and ".join(f"“{names[row]}”" for row in reasons)
+    """The line of one item; see `reasons`."""
+    return reasons(model, history, [item], names, verb=verb)[0]
 
 
-def supports(model: Scorer, history: sparse.csr_matrix, item: int, most: int = MOST) -> np.ndarray:
-    """Rows of the history's items that raise the score of `item` most, strongest first; at most `most`, maybe none."""
-    if most < 1:
-        raise Problem(f"at least one reason is asked for; got {most}")
-    found = leave_one_out(model, history, item, limit=TRIED)
-    return found[found.change > 0][ITEM].to_numpy()[:most]
+def reasons(
+    model: Scorer, history: sparse.csr_matrix, items: Sequence[int], names: Sequence[str], *, verb: str = "chose"
+) -> list[str]:
+    """ "because you chose A and B" for each item: what of the history its score would fall most without, at most MOST.
 
-
-def faithful(model: Scorer, history: sparse.csr_matrix, item: int, rng: np.random.Generator) -> tuple[float, float]:
-    """How far the score falls without the named items, and without as many others drawn from the same history.
-
-    A line is worth showing when the first exceeds the second on average (deletion test, as in Samek et al. 2017).
-    (nan, nan) where no reason is named or the history has no other items.
-    """
-    named = supports(model, history, item)
-    others = np.setdiff1d(history.indices, named)
-    if not len(named) or not len(others):
-        return float("nan"), float("nan")
-    drawn = rng.choice(others, min(len(named), len(others)), replace=False)
-    scores = model.score(sparse.vstack([history, _without(history, named), _without(history, drawn)], format="csr"))
-    return float(scores[0, item] - scores[1, item]), float(scores[0, item] - scores[2, item])
-
-
-def _without(history: sparse.csr_matrix, items: np.ndarray) -> sparse.csr_matrix:
-    kept = ~np.isin(history.indices, items)
-    return sparse.csr_matrix((history.data[kept], history.indices[kept], [0, int(kept.sum())]), shape=history.shape)
-
-
-def reasons(model: Scorer, history: sparse.csr_matrix, items: Sequence[int], names: Sequence[str]) -> list[str]:
-    """One line for each item, as `because` gives it, from one question to the model for the whole list.
-
-    history: sparse (1, n_items). The items of the history without which the score falls are named, at most MOST.
+    history: sparse (1, n_items). names: of all items, by row. The model is asked once for the whole list, for the TRIED
+    items with the highest values. Where nothing of the history raises a score, or nothing is known of the person, the
+    line says "chosen by many", which is what a model that falls back to popularity gives.
     """
     met = history.indices[np.lexsort((history.indices, -history.data))[:TRIED]]
     if not len(met):
         return [POPULAR] * len(items)
-    shortened = sparse.vstack([history, *(_without(history, np.array([item])) for item in met)], format="csr")
+    shortened = sparse.vstack([history, *(_without(history, item) for item in met)], format="csr")
     scores = model.score(shortened)[:, list(items)]
     changes = scores[0] - scores[1:]
     if history.nnz == 1:  # without its only item a model falls back to popularity, on another scale
         changes = np.full_like(changes, float((scores[0] != scores[1]).any()))
-    return [_line(changes[:, place], met, names) for place in range(len(items))]
+    return [_line(changes[:, place], met, names, verb) for place in range(len(items))]
 
 
-def _line(changes: np.ndarray, met: np.ndarray, names: Sequence[str]) -> str:
+def _without(history: sparse.csr_matrix, item: int) -> sparse.csr_matrix:
+    kept = history.indices != item
+    return sparse.csr_matrix((history.data[kept], history.indices[kept], [0, int(kept.sum())]), shape=history.shape)
+
+
+def _line(changes: np.ndarray, met: np.ndarray, names: Sequence[str], verb: str) -> str:
     order = [row for row in np.lexsort((met, -changes)) if changes[row] > 0][:MOST]
-    return "because you chose " + " and ".join(f"“{names[met[row]]}”" for row in order) if order else POPULAR
+    return f"because you {verb} " + " and ".join(f"“{names[met[row]]}”" for row in order) if order else POPULAR
 
 
 def why_lines(
@@ -86,7 +58,7 @@ def why_lines(
 ) -> pd.DataFrame:
     """A list as a person sees it: rank, title, why; -1 is left out."""
     shown = [int(item) for item in items if item >= 0]
-    lines = [because(model, history, item, names, verb=verb) for item in shown]
+    lines = reasons(model, history, shown, names, verb=verb)
     return pd.DataFrame({"rank": np.arange(1, len(shown) + 1), "title": [names[i] for i in shown], "why": lines})
 
 

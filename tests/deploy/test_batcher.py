@@ -23,10 +23,16 @@ def ask(batcher: Batcher, texts: Sequence[str]) -> list:
 
 
 def test_each_caller_gets_the_own_vector_in_few_calls() -> None:
-    batcher = Batcher(slow, most=8)
+    sizes = []
+
+    def counted(texts: Sequence[str]) -> np.ndarray:
+        sizes.append(len(texts))
+        return slow(texts)
+
+    batcher = Batcher(counted, most=8)
     found = ask(batcher, [str(n) for n in range(20)])
     assert [float(vector[0]) for vector in found] == list(range(20))
-    assert batcher.sizes == [8, 8, 4]
+    assert sizes == [8, 8, 4]
     assert float(ask(batcher, ["7"])[0][0]) == 7  # it works again after it was idle
     batcher.close()
 

@@ -93,6 +93,8 @@ def test_reasons_are_items_of_the_history_strongest_first(engine: Engine, datase
     assert reasons and {one.item for one in reasons} <= set(history.indices.tolist())
     assert [one.change for one in reasons] == sorted((one.change for one in reasons), reverse=True)
     assert engine.reasons(engine.history([]), "i1") == []
+    (only,) = engine.reasons(engine.history([1]), "i3")
+    assert only.item == 1 and only.change is None
 
 
 def test_no_list_is_longer_than_the_catalogue_and_k_is_checked(engine: Engine) -> None:

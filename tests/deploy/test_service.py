@@ -230,6 +230,24 @@ def test_no_request_fails_while_bundles_are_exchanged(shelf: Shelf, dataset: Dat
     serve(opened(shelf), steps)
 
 
+def test_the_shelf_is_watched(shelf: Shelf, dataset: Dataset) -> None:
+    """What README promises: a running service takes another bundle over by itself."""
+    import dataclasses
+
+    asked = Settings(shelf, open_to_all=True, encode=encode, reader=READER, poll_seconds=0.02)
+
+    async def steps(client: httpx.AsyncClient, _: FastAPI) -> None:
+        folder = await asyncio.to_thread(shelf.publish, dataclasses.replace(bundle(dataset), notes=("another",)))
+        async with asyncio.timeout(20):
+            while (await client.get("/ready")).json()["version"] != folder.name:
+                await asyncio.sleep(0.02)
+        (folder / "card.md").write_text("changed")  # nobody looks again at what is served
+        await asyncio.sleep(0.1)
+        assert (await client.get("/v1/users/u3/recommendations")).status_code == 200
+
+    serve(asked, steps)
+
+
 def test_a_damaged_bundle_is_refused_and_the_old_one_stays(shelf: Shelf, dataset: Dataset) -> None:
     import dataclasses
 

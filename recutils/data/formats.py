@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recutils.data.twins import without_copies
 from recutils.tables import ITEM, ITEM_ID, TIME, TITLE, USER, USER_ID, VALUE, Dataset, Ids, Interactions, Problem
 
 FILES: dict[str, tuple[str, ...]] = {  # what each reader opens, inside the fetched folder
@@ -159,6 +160,11 @@ def articles(folder: Path) -> Dataset:
     return build_dataset("articles", events, {"items": items}, explicit=False, notes=notes)
 
 
+def articles_once(folder: Path) -> Dataset:
+    """`articles` without the copy of its readers under other ids that ends the file: what `load` gives."""
+    return without_copies(articles(folder))
+
+
 def _article_items(views: pd.DataFrame, pages: pd.DataFrame) -> pd.DataFrame:
     """item_id, title, description, body of every viewed article, by ascending id; "" where the page is not at hand."""
     seen = views.drop_duplicates("article_id").set_index("article_id")["title"]
@@ -222,7 +228,8 @@ PARSERS: dict[str, Callable[[Path], Dataset]] = {
     "ml-100k": ml_100k,
     "ml-1m": ml_1m,
     "online-retail": online_retail,
-    "articles": articles,
+    "articles": articles_once,
     "book-crossing": book_crossing,
     "lastfm-2k": lastfm_2k,
 }
+AS_PUBLISHED: dict[str, Callable[[Path], Dataset]] = {"articles": articles}  # where `load` leaves out copies of people

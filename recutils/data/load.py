@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from recutils import runs
-from recutils.data import broken, cells, folder, formats, language, prepare
+from recutils.data import broken, cells, folder, formats, language, prepare, twins
 from recutils.data.prepare import compact
 from recutils.tables import Dataset, Interactions, Problem
 
 TABLES = ("interactions", "users", "items")
-READERS = (broken, cells, folder, formats, language, prepare)  # part of the cache key: a changed reader reads again
+READERS = (broken, cells, folder, formats, language, prepare, twins)  # part of the cache key: a changed reader reads again
 
 
 def load(name_or_folder: str | Path, *, sample_users: float = 1.0, seed: int = 0) -> Dataset:
@@ -37,6 +37,18 @@ def load(name_or_folder: str | Path, *, sample_users: float = 1.0, seed: int = 0
     return dataset if sample_users == 1 else _sample(dataset, sample_users, seed)
 
 
+def as_published(name_or_folder: str | Path) -> Dataset:
+    """The same with the copy of its people that some file holds, for whoever asks what such a copy does to a study.
+
+    Equal to `load` but for the data sets of `formats.AS_PUBLISHED`. Raises Problem like `load`.
+    """
+    name = str(name_or_folder)
+    if name not in formats.AS_PUBLISHED:
+        return load(name)
+    files, source = _files(name)
+    return _cached(f"{name}-published", files, lambda: formats.AS_PUBLISHED[name](source))
+
+
 def _own_folder(text: str) -> Path | None:
     """The user's folder, or None when the text is a name. Raises Problem when a path leads nowhere."""
     if text in formats.PARSERS:
@@ -53,13 +65,18 @@ def _own_folder(text: str) -> Path | None:
 
 def _cached_name(name: str) -> Dataset:
     """A data set of the catalogue, fetched if need be. Raises Problem for a name without a reader."""
-    from recutils.data.fetch import fetch
-
     if name not in formats.PARSERS:
         raise _unknown(name)
-    files = formats.FILES[name]
+    files, source = _files(name)
+    return _cached(name, files, lambda: formats.PARSERS[name](source))
+
+
+def _files(name: str) -> tuple[list[Path], Path]:
+    """The files of a data set that its reader reads, and their folder; fetched if need be."""
+    from recutils.data.fetch import fetch
+
     source = fetch(name, say=print)
-    return _cached(name, [source / file for file in files], lambda: formats.PARSERS[name](source))
+    return [source / file for file in formats.FILES[name]], source
 
 
 def _unknown(name: str) -> Problem:

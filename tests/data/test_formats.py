@@ -150,9 +150,11 @@ def test_online_retail_counts():
 
 
 def test_articles_counts():
-    found = load.load("articles")
+    found = load.as_published("articles")
     assert "45,993 views read; 17 without a reader" in found.notes[0]
     assert (len(found.users), len(found.items), int((found.items["body"] != "").sum())) == (5_148, 714, 437)
     assert len(found.interactions) == 33_669 and found.interactions.value.sum() == 45_993 - 17
     assert not found.interactions.rows.duplicated(["user", "item"]).any()
     assert not found.items["title"].str.contains("dtype").any()
+    once = load.load("articles")
+    assert (len(once.users), len(once.items), len(once.interactions)) == (2_896, 714, 18_144), "the copy is left out"

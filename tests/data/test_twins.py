@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recutils.data.load import load
+from recutils.data.load import as_published, load
 from recutils.data.twins import seam, twins, without_copies
 from recutils.tables import Dataset, Interactions, Problem
 
@@ -59,7 +59,9 @@ def test_honest_data_stay_as_they_are(doubled: tuple[pd.DataFrame, pd.DataFrame]
 
 
 def test_articles_hold_their_readers_twice() -> None:
-    data = load("articles")
-    kept = without_copies(data)
+    data, kept = as_published("articles"), load("articles")
     assert 0.5 < kept.interactions.n_users / data.interactions.n_users < 0.6
+    assert kept.interactions.rows.equals(without_copies(data).interactions.rows) and "are a copy" in kept.notes[-1]
+    assert without_copies(kept) is kept
+    assert as_published("ml-100k").interactions.rows.equals(load("ml-100k").interactions.rows)
     assert twins(data.interactions).is_twin.mean() > 0.7 and twins(kept.interactions).is_twin.mean() < 0.05

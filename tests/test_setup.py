@@ -275,14 +275,11 @@ def test_a_copied_checkout_makes_its_own_venv(made: tuple[Path, list[str]], tmp_
     assert str(copy) in next(planted(copy).parent.glob("planted.pth")).read_text()
 
 
-def test_help_names_every_goal_and_extras_say_what_is_missing(tmp_path: Path) -> None:
+def test_help_names_every_goal(tmp_path: Path) -> None:
     root = tree(tmp_path / "tree")
     said = make(root, "help").stdout
     for goal in ("report", "test", "lint", "lab", "smoke", "publish", "setup", "clean", "clean-all"):
         assert f"make {goal} " in said
-    scale = make(root, "extra-scale")
-    assert scale.returncode != 0 and "Spark is not part of this version yet" in scale.stderr
-    assert "expected scale or site" in make(root, "extra-scales").stderr
 
 
 def test_clean_leaves_downloads_alone(tmp_path: Path) -> None:

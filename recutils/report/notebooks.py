@@ -32,6 +32,7 @@ METADATA: dict[str, tuple[type, ...]] = {
     "time_limit_minutes": (int, float),
     "memory_gb": (int, float),
     "threads": (int,),
+    "alone": (bool,),
     "extra": (str, type(None)),
     "even_if_failed": (bool,),
     "publish": (list,),

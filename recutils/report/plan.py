@@ -20,6 +20,7 @@ PROFILE_KEYS: dict[str, tuple[type, ...]] = {
     "for": (str,),
     "time_limit_minutes": (int, float),
     "memory_gb": (int, float),
+    "side_by_side": (bool,),
     "defaults": (dict, type(None)),
     "notebooks": (dict, type(None)),
     "skip": (dict, type(None)),
@@ -29,12 +30,16 @@ PROFILE_KEYS: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """How much of everything a run does: parameters, limits, and what it leaves out and why."""
+    """How much of everything a run does: parameters, limits, and what it leaves out and why.
+
+    side_by_side: notebooks that time things share the machine with others like the rest; their times then say little.
+    """
 
     name: str
     purpose: str = ""
     time_limit_minutes: float = 30.0
     memory_gb: float = 8.0
+    side_by_side: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
     notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
     skip: dict[str, str] = field(default_factory=dict)
@@ -43,7 +48,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook with its parameters and limits. only_stored: take it from the store or leave it out."""
+    """One notebook with its parameters and limits. only_stored: take it from the store or leave it out.
+
+    alone: it times things, so nothing else runs meanwhile.
+    """
 
     notebook: Notebook
     given: dict[str, Any]
@@ -52,6 +60,7 @@ class Job:
     upstream: tuple[str, ...] = ()
     skipped: str = ""
     only_stored: bool = False
+    alone: bool = False
 
     @property
     def name(self) -> str:
@@ -97,7 +106,7 @@ def read_profile(project: Project, name: str) -> Profile:
     for key, value in content.items():
         if key not in PROFILE_KEYS:
             raise Problem(f"{known[name].name}: unknown key {key!r}. {did_you_mean(str(key), PROFILE_KEYS)}")
-        if not isinstance(value, PROFILE_KEYS[key]) or isinstance(value, bool):
+        if not isinstance(value, PROFILE_KEYS[key]) or (isinstance(value, bool) and bool not in PROFILE_KEYS[key]):
             raise Problem(
                 f"{known[name].name}: {key} must be {PROFILE_KEYS[key][0].__name__}; got {value!r}. Correct it."
             )
@@ -227,6 +236,7 @@ def _jobs(project: Project, profile: Profile, only: str, extra: dict[str, str]) 
             given=_given(notebooks[name], profile, extra if name in asked else {}),
             limit_seconds=60 * float(notebooks[name].declared.get("time_limit_minutes", profile.time_limit_minutes)),
             memory_gb=notebooks[name].memory_gb,
+            alone=bool(notebooks[name].declared.get("alone")) and not profile.side_by_side,
             upstream=upstream[name],
             skipped=profile.skip.get(name, ""),
             only_stored=name in stored,

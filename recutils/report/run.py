@@ -138,6 +138,8 @@ class Runner:
         """May it start beside those that run? One that is alone always may."""
         if not self.executions:
             return True
+        if state.job.alone or any(execution.job.alone for execution in self.executions.values()):
+            return False
         used = sum(execution.job.memory_gb for execution in self.executions.values())
         return len(self.executions) < self.jobs and used + state.job.memory_gb <= self.budget
 

@@ -317,6 +317,16 @@ def test_memory_decides_what_runs_side_by_side(build, stub):
     assert (build.project.root / "log").read_text() == "+-+-"
 
 
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_who_times_things_runs_alone_unless_the_profile_has_no_use_for_times(build, stub, side_by_side):
+    stub("import time; open('../log', 'a').write('+'); time.sleep(1.5); open('../log', 'a').write('-')")
+    build.profile("standard", side_by_side=side_by_side)
+    build.notebook("20_a", "1")
+    build.notebook("21_timed", "1", alone=True, minutes=9)
+    assert go(build.project)[0] == 0
+    assert (build.project.root / "log").read_text() == ("++--" if side_by_side else "+-+-")
+
+
 def test_old_versions_leave_the_store(build, stub):
     stub()
     for number in range(store.KEPT + 3):

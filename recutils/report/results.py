@@ -1,5 +1,6 @@
 """metrics.json and run.json: what a run found, and under which circumstances. It judges nothing."""
 
+import csv
 import json
 import math
 import os
@@ -59,6 +60,18 @@ def read_records(folder: Path) -> list[Record]:
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise Problem(f"{path.name} must be a list of records; it is not. Write it with run.add and run.finish.")
     return [{name: _plain(value) for name, value in record.items()} for record in found]
+
+
+def read_costs(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """What a notebook timed or weighed: the rows of its tables `cost_*`, by name, as they stand in the files.
+
+    Such figures differ from run to run, so they belong to run.json and never to metrics.json.
+    """
+    found = {}
+    for path in sorted((folder / "tables").glob("cost_*.csv")):
+        with path.open(encoding="utf-8", newline="") as rows:
+            found[path.stem] = [dict(row) for row in csv.DictReader(rows)]
+    return found
 
 
 def metrics_text(records: list[Record]) -> str:

@@ -199,7 +199,7 @@ class Runner:
         """A stored or just finished result becomes part of this run."""
         state.cached = state.status == "waiting"
         state.seconds, state.peak_mb, state.outputs = done["seconds"], done["peak_mb"], done["outputs"]
-        state.records = results.read_records(origin)
+        state.records, state.costs = results.read_records(origin), results.read_costs(origin)
         store.lay_out(origin, self.ledger.folder / state.job.name)
         self._settle(state, End("ok"))
 

@@ -24,6 +24,7 @@ class State:
     outputs: str = ""
     expected: float = 0.0
     records: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -49,6 +50,7 @@ def describe(state: State) -> dict[str, Any]:
         "cached": state.cached,
         "seconds": state.seconds,
         "peak_mb": state.peak_mb,
+        "costs": state.costs,
         "key": state.key,
         "parameters": job.parameters,
         "given": job.given,

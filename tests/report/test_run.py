@@ -327,6 +327,19 @@ def test_who_times_things_runs_alone_unless_the_profile_has_no_use_for_times(bui
     assert (build.project.root / "log").read_text() == ("++--" if side_by_side else "+-+-")
 
 
+def test_what_a_notebook_timed_stands_in_run_json_alone_and_comes_back_from_the_store(build, stub):
+    stub(
+        "import os; from pathlib import Path; p = Path(os.environ['RECUTILS_OUT'], 'tables'); p.mkdir(); "
+        "(p / 'cost_latency.csv').write_text('question,p99 ms\\nknown,9.5\\n'); (p / 'kept.csv').write_text('a\\n1\\n')"
+    )
+    build.notebook("20_a", "1")
+    for cached in (False, True):
+        code, run, entries = go(build.project)
+        assert code == 0 and entries["20_a"]["cached"] is cached
+        assert entries["20_a"]["costs"] == {"cost_latency": [{"question": "known", "p99 ms": "9.5"}]}
+        assert "9.5" not in (run / "metrics.json").read_text()
+
+
 def test_old_versions_leave_the_store(build, stub):
     stub()
     for number in range(store.KEPT + 3):

@@ -11,7 +11,7 @@ VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup report smoke test lint lab student publish bundle serve clean clean-all
+.PHONY: help setup report smoke test lint lab student publish bundle serve audit clean clean-all
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ bundle: setup  ## Fit a model on ml-100k and put it on the shelf (ARGS='--data m
 serve: setup  ## Answer over HTTP on this machine, from the bundle on the shelf (ARGS='--port 8001')
 	@test -f data/interim/shelf/current.json || $(VENV) -m recutils bundle
 	@HF_HUB_OFFLINE=1 $(VENV) -m recutils serve $(ARGS)
+
+audit: setup  ## Look over packages, code, keys, bundles: what protects this is in place (ARGS='--keys FILE')
+	@$(VENV) tools/audit.py $(ARGS)
 
 extra-%: setup
 	@$(VENV) tools/extra.py "$*"

@@ -1,18 +1,21 @@
 """What stands before every request: size, time, load, keys, rates, headers, one line in the log. It answers nothing.
 
-One plain ASGI layer, since a stack of wrappers costs more time than a list. Log lines hold no text, id or key.
+One plain ASGI layer, since a stack of wrappers costs more time than a list. Log lines hold no text, id or key. What
+happens before there is a request (half a header, a connection left open) is connection.py's. docs/security.md tells it
+all, with the tests that hold it.
 """
 
 import asyncio
 import json
 import logging
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from recutils.deploy.access import ADMIN, READ, WRITE, Granted, Keys, Limiter
+from recutils.deploy.access import ADMIN, READ, WRITE, Granted, KeyFile, Keys, Limiter
 from recutils.deploy.telemetry import Telemetry
 
 LOG = logging.getLogger("recutils.service")
@@ -22,6 +25,7 @@ HEADERS = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
@@ -33,7 +37,12 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may cost. in_flight: requests being answered at once; more are refused with 503, not queued."""
+    """What a request may cost.
+
+    in_flight: requests being answered at once; more are refused with 503, not queued. rate, burst: a caller's requests
+    a second, and at once; a batch of n counts as n. hosts: the names by which a browser may call an open service, so
+    that no foreign page reads it under a name of its own (DNS rebinding); empty takes any.
+    """
 
     body_bytes: int = 1_000_000
     path_bytes: int = 4_096
@@ -42,6 +51,7 @@ class Limits:
     in_flight: int = 64
     rate: float = 1000.0
     burst: float = 2000.0
+    hosts: frozenset[str] = frozenset()
 
 
 class Refused(Exception):
@@ -65,15 +75,18 @@ class Refused(Exception):
 class Guard:
     """Wraps an ASGI app. keys: None for a service that was told to be open to everybody."""
 
-    def __init__(self, app: App, *, keys: Keys | None, limits: Limits, telemetry: Telemetry) -> None:
+    def __init__(self, app: App, *, keys: Keys | KeyFile | None, limits: Limits, telemetry: Telemetry) -> None:
         self.app, self.keys, self.limits, self.telemetry = app, keys, limits, telemetry
         self.limiter = Limiter(limits.rate, limits.burst)
         self.in_flight = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong becomes an answer in the form of errors."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # nothing here speaks by web socket, so nobody checks a key there
+            await send({"type": "websocket.close", "code": 1008})
             return
         answer = _Answer(send, request_id=uuid.uuid4().hex)
         started = time.perf_counter()
@@ -85,8 +98,8 @@ class Guard:
             await answer.refuse(refused)
         except TimeoutError:
             await answer.refuse(Refused(504, "too_slow", "the answer took too long", "ask for less, or later", 1.0))
-        except Exception:
-            LOG.exception("request %s failed", answer.request_id)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the caller gets an answer and the log its place
+            LOG.error("request %s failed: %s", answer.request_id, _where(fault))
             await answer.refuse(Refused(500, "fault", "the service failed", f"report {answer.request_id}"))
         finally:
             self.in_flight -= 1
@@ -94,38 +107,51 @@ class Guard:
 
     async def _guarded(self, scope: Message, receive: Receive, answer: "_Answer") -> None:
         caller = self._admitted(scope)
-        scope.setdefault("state", {})["caller"] = caller
-        body = await asyncio.wait_for(_read(scope, receive, self.limits.body_bytes), self.limits.body_seconds)
+        scope.setdefault("state", {}).update(
+            caller=caller, charge=lambda cost: self._charge(_payer(scope, caller), cost)
+        )
+        body = b"" if scope["path"] in OPEN else await self._body(scope, receive)
         async with asyncio.timeout(self.limits.seconds):
             await self.app(scope, _given(body, receive), answer)
+
+    async def _body(self, scope: Message, receive: Receive) -> bytes:
+        try:
+            return await asyncio.wait_for(_read(scope, receive, self.limits.body_bytes), self.limits.body_seconds)
+        except TimeoutError as fault:
+            raise Refused(408, "slow_body", "the body came too slowly", "send it at once") from fault
 
     def _admitted(self, scope: Message) -> Granted | None:
         """Who asks. Raises Refused for too much load, a missing or weak key, too many requests."""
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > self.limits.path_bytes:
             raise Refused(414, "too_long", "the address is too long", "use the endpoints that take a body")
+        if self.keys is None and self.limits.hosts:
+            _check_origin(scope, self.limits.hosts)
         if scope["path"] in OPEN:
             return None
         if self.in_flight > self.limits.in_flight:
             self.telemetry.shed.labels("load").inc()
             raise Refused(503, "busy", "too many requests at once", "try again a little later", 1.0)
         caller = self._known(scope)
-        name = caller.name if caller else (scope.get("client") or ["?"])[0]
-        if wait := self.limiter.wait(name):
-            self.telemetry.shed.labels("rate").inc()
-            raise Refused(429, "too_often", "too many requests from this caller", "wait as Retry-After says", wait)
+        self._charge(_payer(scope, caller))
+        if caller and needed(scope["path"]) not in caller.scopes:
+            raise Refused(403, "not_allowed", "this key may not do that", f"use a key with {needed(scope['path'])!r}")
         return caller
 
+    def _charge(self, payer: str, cost: float = 1.0) -> None:
+        """Take from the caller's bucket. Raises Refused where it holds too little."""
+        if wait := self.limiter.wait(payer, cost):
+            self.telemetry.shed.labels("rate").inc()
+            raise Refused(429, "too_often", "too many requests from this caller", "wait as Retry-After says", wait)
+
     def _known(self, scope: Message) -> Granted | None:
+        """The holder of the key that came. Raises Refused without one, and 429 for an address that goes on guessing."""
         if self.keys is None:
             return None
-        headers = dict(scope["headers"])
-        given = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        caller = self.keys.grant(given.decode("latin-1"))
+        caller = self.keys.grant(_secret(scope))
         if caller is None:
             self.telemetry.shed.labels("key").inc()
+            self._charge(_payer(scope, None))
             raise Refused(401, "no_key", "no valid key came with the request", "send the header X-API-Key")
-        if needed(scope["path"]) not in caller.scopes:
-            raise Refused(403, "not_allowed", "this key may not do that", f"use a key with {needed(scope['path'])!r}")
         return caller
 
     def _count(self, scope: Message, answer: "_Answer", seconds: float) -> None:
@@ -138,10 +164,39 @@ class Guard:
 
 
 def needed(path: str) -> str:
-    """The scope that a path asks for."""
-    if path.startswith("/admin") or path == "/metrics":
-        return ADMIN
-    return WRITE if path.startswith("/v1/feedback") else READ
+    """The scope that a path asks for; what is not known to be for readers is for administrators."""
+    if path.startswith("/v1/feedback"):
+        return WRITE
+    return READ if path.startswith("/v1/") or path == "/version" else ADMIN
+
+
+def _payer(scope: Message, caller: Granted | None) -> str:
+    """Whose bucket pays: the key's holder, else the address. No holder's name can be an address."""
+    return f"key {caller.name}" if caller else f"from {(scope.get('client') or ['?'])[0]}"
+
+
+def _secret(scope: Message) -> str:
+    """The key in X-API-Key or Authorization; "" for none, and for several, of which a proxy may have read another."""
+    given = [value for name, value in scope["headers"] if name == b"x-api-key"]
+    told = [value for name, value in scope["headers"] if name == b"authorization"]
+    given += [value[7:].strip() for value in told if value[:7].lower() == b"bearer "]
+    return given[0].decode("latin-1") if len(given) == 1 else ""
+
+
+def _check_origin(scope: Message, hosts: frozenset[str]) -> None:
+    """Raise Refused where a browser came under a foreign name, or was sent by a foreign page."""
+    headers = dict(scope["headers"])
+    told = headers.get(b"host", b"").decode("latin-1").lower()
+    name = told if told.endswith("]") else told.rpartition(":")[0] or told
+    origin = headers.get(b"origin", b"http://" + told.encode("latin-1")).decode("latin-1").lower()
+    if name not in hosts or origin.partition("://")[2] != told:
+        raise Refused(403, "foreign", "an open service answers its own machine's pages only", "use 127.0.0.1, or keys")
+
+
+def _where(fault: BaseException) -> str:
+    """Kind and place of a fault; never its words, which may quote what a caller wrote."""
+    frames = traceback.extract_tb(fault.__traceback__)[-4:]
+    return " < ".join([type(fault).__name__, *(f"{f.filename.rpartition('/')[2]}:{f.lineno}" for f in frames[::-1])])
 
 
 class _Answer:
@@ -174,7 +229,7 @@ class _Answer:
 async def _read(scope: Message, receive: Receive, most: int) -> bytes:
     """The whole body. Raises Refused when it is, or says it is, larger than `most`."""
     told = dict(scope["headers"]).get(b"content-length", b"0")
-    if not told.isdigit() or int(told) > most:
+    if not told.isdigit() or len(told) > 15 or int(told) > most:
         raise Refused(413, "too_large", f"a body may have {most:,} bytes", "send less at once")
     content = bytearray()
     while True:

@@ -29,8 +29,10 @@ class Batcher:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                await self._answer(batch)
+                here = [one for one in self._waiting if not one[1].done()]  # who gave up is not encoded for
+                batch, self._waiting = here[: self._most], here[self._most :]
+                if batch:
+                    await self._answer(batch)
         finally:
             self._running = None
 

@@ -3,11 +3,13 @@
 import argparse
 import logging
 import os
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recutils import runs
-from recutils.deploy.access import SCOPES, Keys, new_key
+from recutils.deploy.access import SCOPES, KeyFile, Keys, new_key
 from recutils.tables import Problem
 
 SHELF = runs.DATA / "interim" / "shelf"
@@ -28,14 +30,20 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--shelf", type=Path, default=SHELF, help="where bundles lie")
     add("--host", default=LOOPBACK[0], help="address to listen on (default %(default)s: this machine only)")
     add("--port", type=int, default=8000, help="port (default %(default)s)")
+    add(
+        "--fd",
+        type=int,
+        help="an open socket to listen on instead, by its file descriptor; several services may share it",
+    )
     add("--keys", type=Path, help="file of keys, made by `python -m recutils key`; needed beyond this machine")
     add("--feedback", type=Path, help="folder in which feedback is kept (default: none is kept)")
     start.set_defaults(handler=serve)
-    make = subparsers.add_parser("key", help="make an API key; it is shown once")
+    make = subparsers.add_parser("key", help="make an API key, which is shown once, or end one")
     make.add_argument("--file", type=Path, required=True, help="file of keys, made where it is missing")
     make.add_argument("--name", required=True, help="who will hold it")
     make.add_argument("--scopes", nargs="+", choices=SCOPES, default=["read"], help="what it may do (default read)")
     make.add_argument("--days", type=float, help="after which it expires (default: never)")
+    make.add_argument("--revoke", action="store_true", help="end the key of this name; a running service sees it")
     make.set_defaults(handler=key)
 
 
@@ -56,49 +64,71 @@ def bundle(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Answer until stopped. Raises Problem for an open service that others could reach."""
-    if arguments.keys is None and arguments.host not in LOOPBACK:
-        raise Problem(f"--host {arguments.host} can be reached by others: give --keys, or stay on {LOOPBACK[0]}.")
+    given = [] if arguments.fd is None else [socket.socket(fileno=arguments.fd)]
+    host = given[0].getsockname()[0] if given else arguments.host
+    if arguments.keys is None and host not in LOOPBACK:
+        raise Problem(f"--host {host} can be reached by others: give --keys, or stay on {LOOPBACK[0]}.")
     import uvicorn
 
+    from recutils.deploy.connection import Connection
     from recutils.deploy.routes import create
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     app = create(settings(arguments))
     print(f"open http://{arguments.host}:{arguments.port}/ in a browser; stop with Ctrl-C")
-    uvicorn.run(
+    asked = uvicorn.Config(
         app, host=arguments.host, port=arguments.port, access_log=False, server_header=False, log_level="warning",
         timeout_graceful_shutdown=10, timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=16384,
+        http=Connection, ws="none", proxy_headers=False,  # a caller's word about its own address counts for nothing
     )  # fmt: skip
-    return 0
+    server = uvicorn.Server(asked)
+    server.run(sockets=given or None)
+    return 0 if server.started else 1
 
 
 def settings(arguments: argparse.Namespace) -> Any:
     """What `serve` starts with: the bundle's own encoder, where it has one."""
     from recutils.deploy.bundle import checked
+    from recutils.deploy.guard import Limits
     from recutils.deploy.service import Settings
     from recutils.deploy.shelf import Shelf
 
     shelf = Shelf(arguments.shelf)
-    keys = None if arguments.keys is None else Keys.load(arguments.keys)
+    keys = None if arguments.keys is None else KeyFile(arguments.keys)
+    limits = Limits(hosts=frozenset({*LOOPBACK, "[::1]"}) if keys is None else frozenset())
     told = checked(shelf.current())["encoder"]
     encode, reader = (None, None) if told is None else _encoder(told["name"])
-    return Settings(shelf, keys, open_to_all=keys is None, feedback=arguments.feedback, encode=encode, reader=reader)
+    return Settings(
+        shelf, keys, open_to_all=keys is None, limits=limits, feedback=arguments.feedback, encode=encode, reader=reader,
+        encode_later=True,
+    )  # fmt: skip
 
 
 def _encoder(name: str) -> tuple[Any, Any]:
-    import torch
-
+    """The encoder, which loads itself (and torch, for seconds) when the first text comes, and what it is."""
     from recutils.deploy.bundle import Reader
     from recutils.encode import Encoder
     from recutils.encode.checkpoint import find
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # the other half answers
     found, encoder = find(name), Encoder(name)
-    return lambda texts: encoder.encode(texts).vectors, Reader(found.name, found.hash, found.width)
+
+    def encode(texts: Sequence[str]) -> Any:
+        import torch
+
+        if torch.get_num_threads() > half:
+            torch.set_num_threads(half)
+        return encoder.encode(texts).vectors
+
+    half = max(1, (os.cpu_count() or 2) // 2)  # the other half answers
+    return encode, Reader(found.name, found.hash, found.width)
 
 
 def key(arguments: argparse.Namespace) -> int:
-    """Add a key to a file and show its secret, once."""
+    """Add a key to a file and show its secret, once; or take one out."""
+    if arguments.revoke:
+        Keys.load(arguments.file).without(arguments.name).save(arguments.file)
+        print(f"revoked: {arguments.name}")
+        return 0
     kept = Keys.load(arguments.file).kept if arguments.file.exists() else ()
     if arguments.name in {one.name for one in kept}:
         raise Problem(f"{arguments.file} holds a key called {arguments.name!r} already. Choose another name.")

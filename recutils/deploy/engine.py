@@ -4,14 +4,15 @@ Whatever is unknown is said, never guessed: an unknown person gets popular items
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from recutils.deploy.bundle import TEXT, Bundle
-from recutils.encode.index import Flat, unit
+from recutils.deploy.candidates import GRAPH_FROM, Factors, Nearest
+from recutils.model.als import ALS
 from recutils.model.base import Model
 from recutils.rank.explore import leave_one_out
 from recutils.rank.search import Lexical, fuse_ranks, ranked
@@ -20,18 +21,24 @@ from recutils.tables import ITEM, ITEM_ID, TITLE, Problem
 
 PERSONAL, POPULAR, MEANING, WORDS, TOGETHER = "personal", "popular", "meaning", "words", "chosen together"
 MOST_REASONS = 3
+NOTHING = np.empty(0, dtype=np.int64)
 Encode = Callable[[Sequence[str]], np.ndarray]  # texts -> (n, d) float32
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Item rows, best first, with the scores of their model, how they were found, and a sentence where it matters."""
+    """Item rows, best first, with the scores of their model, how they were found, and a sentence where it matters.
+
+    seen: rows of the history that the list was made from. unknown: items that were named and are not in the catalogue.
+    """
 
     items: tuple[int, ...]
     scores: tuple[float, ...]
     how: str
     note: str = ""
     version: str = ""
+    seen: np.ndarray = field(default_factory=lambda: NOTHING, compare=False, repr=False)
+    unknown: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,13 @@ class Reason:
 
 
 class Engine:
-    """Answers from one bundle. encode: the bundle's own encoder, or None; then texts are met by words only."""
+    """Answers from one bundle. encode: the bundle's own encoder, or None: a text that comes without its vector is then
+    met by words only. graph_from: items from which candidates come through a graph.
+    """
 
-    def __init__(self, bundle: Bundle, encode: Encode | None = None) -> None:
+    def __init__(self, bundle: Bundle, encode: Encode | None = None, *, graph_from: int = GRAPH_FROM) -> None:
         self.bundle, self._encode = bundle, encode if bundle.vectors is not None else None
+        self._graph_from = graph_from
         self.model: Model = bundle.model
         self.titles = bundle.items[TITLE].to_numpy(dtype=object)
         self.item_ids = bundle.items[ITEM_ID].astype(str).to_numpy(dtype=object)
@@ -61,18 +71,28 @@ class Engine:
         return Lexical(self.bundle.items[TEXT].tolist())
 
     @cached_property
-    def _meanings(self) -> np.ndarray:
-        return unit(self.bundle.vectors)
+    def _near(self) -> Nearest | None:
+        vectors = self.bundle.vectors
+        return None if vectors is None else Nearest(vectors, graph_from=self._graph_from)
 
     @cached_property
-    def _near(self) -> Flat | None:
-        return None if self.bundle.vectors is None else Flat(self.bundle.vectors)
+    def _factors(self) -> Factors | None:
+        if not isinstance(self.model, ALS) or len(self.item_ids) < self._graph_from:
+            return None
+        return Factors(self.model.item_factors, graph_from=self._graph_from)
+
+    def _scores(self, history: sparse.csr_matrix, k: int) -> np.ndarray:
+        """(1, n_items) of a history with items: all, or where an index pays, those of enough candidates."""
+        person = self.model.fold_in(history) if self._factors else None
+        if person is None or not person.any():
+            return self.model.score(history)
+        return self._factors.scores(person, k + history.nnz)
 
     def warm(self) -> None:
         """Build the indexes and run one call of each kind, so that the first request is not the slowest."""
         self.search("warm up", 1)
         self.similar(self.item_ids[0], 1)
-        self.for_history(self.history([]), 1)
+        self.for_history(self.history([0], self._liked), 1)
 
     def rows(self, item_ids: Sequence[str]) -> tuple[np.ndarray, list[str]]:
         """Rows of the known items, each once, in their order, and the ids that are unknown."""
@@ -107,8 +127,10 @@ class Engine:
         told = f"not in the catalogue, left out: {', '.join(name[:64] for name in unknown[:5])}" if unknown else ""
         told += f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         if not len(rows):
-            return self._popular(k, told or "no item was given: these are the most popular ones")
-        return self.for_history(self.history(rows, self._liked), k, note=told)
+            found = self._popular(k, told or "no item was given: these are the most popular ones")
+        else:
+            found = self.for_history(self.history(rows, self._liked), k, note=told)
+        return replace(found, unknown=len(unknown))
 
     @cached_property
     def _liked(self) -> float:
@@ -120,15 +142,16 @@ class Engine:
         """The k best items outside a history (1, n_items)."""
         if history.nnz == 0:
             return self._popular(k, note or "nothing is known of this person: these are the most popular items")
-        scores = self.model.score(history)
-        return self._answer(scores, top_k(scores, history, self._at_most(k)), PERSONAL, note)
+        scores = self._scores(history, k)
+        found = self._answer(scores, top_k(scores, history, self._at_most(k)), PERSONAL, note)
+        return replace(found, seen=history.indices)
 
     def for_text(self, text: str, k: int, vector: np.ndarray | None = None) -> Answer:
         """The items whose texts are nearest in meaning; by shared words where there is no encoder.
 
         vector: (d,) the text's, where the caller has it already.
         """
-        cosines = self._cosines(text, vector)
+        cosines = self._cosines(text, vector, k)
         if cosines is None or not text.strip():
             return self.search(text, k, vector)
         return self._answer(cosines, top_k(cosines, None, self._at_most(k)), MEANING, "")
@@ -137,18 +160,17 @@ class Engine:
         """What answers a query, words and meaning fused; an empty list, and said so, where nothing does."""
         if not query.strip():
             return self._popular(k, "the query is empty: these are the most popular items")
-        words, cosines = self._words.scores([query]), self._cosines(query, vector)
+        words, cosines = self._words.scores([query]), self._cosines(query, vector, k)
         scores = words if cosines is None else fuse_ranks([words, np.maximum(cosines, 0)])
         how = WORDS if cosines is None else f"{WORDS} and {MEANING}"
         found = self._answer(scores, ranked(scores, self._at_most(k)), how, "")
         return found if found.items else replace(found, note="nothing answers this query")
 
-    def _cosines(self, text: str, vector: np.ndarray | None) -> np.ndarray | None:
-        """(1, n_items), or None where texts are met by words only."""
-        if self.bundle.vectors is None or (vector is None and self._encode is None):
+    def _cosines(self, text: str, vector: np.ndarray | None, k: int) -> np.ndarray | None:
+        """(1, n_items), -inf for items that are no candidates; None where texts are met by words only."""
+        if self._near is None or (vector is None and self._encode is None):
             return None
-        found = self._encode([text]) if vector is None else np.atleast_2d(vector)
-        return (unit(found) @ self._meanings.T).astype(np.float32)
+        return self._near.scores(self._encode([text]) if vector is None else vector, k)
 
     def similar(self, item_id: str, k: int) -> Answer:
         """Items like one: near in meaning, else what the model gives somebody who has only this one.
@@ -156,14 +178,10 @@ class Engine:
         Raises Problem for an unknown item.
         """
         row = self.row(item_id)
-        if self._near is None:
-            history = self.history([row], self._liked)
-            scores = self.model.score(history)
-            return self._answer(scores, top_k(scores, history, self._at_most(k)), TOGETHER, "")
-        near = self._near.nearest(self.bundle.vectors[[row]], min(k + 1, len(self.item_ids)))
-        kept = np.flatnonzero((near.rows[0] != row) & (near.rows[0] >= 0))[:k]
-        items, cosines = near.rows[0][kept], near.cosine[0][kept]
-        return Answer(tuple(items.tolist()), tuple(cosines.tolist()), MEANING, "", self.bundle.version)
+        history = self.history([row], self._liked)
+        near, how = (self._near, MEANING) if self._near else (None, TOGETHER)
+        scores = near.scores(self.bundle.vectors[[row]], k + 1) if near else self._scores(history, k)
+        return self._answer(scores, top_k(scores, history, self._at_most(k)), how, "")
 
     def row(self, item_id: str) -> int:
         """Row of an item. Raises Problem for an unknown one."""

@@ -3,6 +3,7 @@ here (guard.py), no answers (engine.py).
 """
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from recutils.deploy.bundle import Bundle
 from recutils.deploy.engine import Engine, Reason
+from recutils.deploy.feedback import stamped
 from recutils.deploy.guard import Guard, Refused
 from recutils.deploy.schemas import (
     MOST_K,
@@ -24,11 +26,14 @@ from recutils.deploy.schemas import (
     Event,
     Events,
     Fault,
+    Health,
     Kept,
     Liked,
     Many,
+    Ready,
     Recommended,
     RecommendedTo,
+    Reloaded,
     Version,
     Why,
 )
@@ -37,8 +42,10 @@ from recutils.tables import Problem
 
 PAGE = Path(__file__).with_name("page")
 PARTS = ("app.js", "style.css")
-Name = Annotated[str, InPath(min_length=1, max_length=200)]
-Length = Annotated[int, Query(ge=1, le=MOST_K, description="length of the list")]
+Person = Annotated[str, InPath(min_length=1, max_length=200, examples=["1"])]
+Thing = Annotated[str, InPath(min_length=1, max_length=200, examples=["50"])]
+Asked = Annotated[str, Query(max_length=1000, description="words", examples=["star wars"])]
+Length = Annotated[int, Query(ge=1, le=MOST_K, description="length of the list", examples=[10])]
 ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": Fault, "description": told}
     for code, told in {
@@ -64,7 +71,10 @@ def create(settings: Settings) -> FastAPI:
             watch.cancel()
             service.close()
 
-    app = FastAPI(title="recutils", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=ERRORS)
+    app = FastAPI(
+        title="recutils", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=ERRORS,
+        redirect_slashes=False,  # a redirect would repeat whatever host the caller named
+    )  # fmt: skip
     app.state.service = service
     app.add_middleware(Guard, keys=settings.keys, limits=settings.limits, telemetry=service.telemetry)
     _errors(app)
@@ -101,7 +111,7 @@ def _refusal(fault: Refused) -> Response:
 
 def _lists(app: FastAPI, service: Service) -> None:
     @app.get("/v1/users/{user_id}/recommendations")
-    async def for_user(user_id: Name, k: Length = 10) -> Recommended:
+    async def for_user(user_id: Person, k: Length = 10) -> Recommended:
         """A list for a known person; popular items, and said so, for a stranger."""
         engine = service.now
         return service.listed(engine, engine.for_user(user_id, k))
@@ -116,11 +126,12 @@ def _lists(app: FastAPI, service: Service) -> None:
     async def for_text(asked: Described) -> Recommended:
         """Items near a description."""
         engine, vector = service.now, await service.vector(asked.text)
-        return service.listed(engine, engine.for_text(asked.text, asked.k, vector))
+        return service.listed(engine, service.told(engine.for_text(asked.text, asked.k, vector)))
 
     @app.post("/v1/batch")
-    async def for_many(asked: Many) -> list[RecommendedTo]:
-        """Lists for several people; other requests are answered in between."""
+    async def for_many(asked: Many, request: Request) -> list[RecommendedTo]:
+        """Lists for several people, counted as so many requests; other requests are answered in between."""
+        request.state.charge(len(asked.user_ids) - 1)
         engine, found = service.now, []
         for user_id in asked.user_ids:
             one = service.listed(engine, engine.for_user(user_id, asked.k))
@@ -129,27 +140,27 @@ def _lists(app: FastAPI, service: Service) -> None:
         return found
 
     @app.get("/v1/items/{item_id}/similar")
-    async def similar(item_id: Name, k: Length = 10) -> Recommended:
+    async def similar(item_id: Thing, k: Length = 10) -> Recommended:
         """Items like this one."""
         engine = service.now
         return service.listed(engine, engine.similar(item_id, k))
 
     @app.get("/v1/search")
-    async def search(q: Annotated[str, Query(max_length=1000)], k: Length = 10) -> Recommended:
+    async def search(q: Asked, k: Length = 10) -> Recommended:
         """Items that answer a query, by words and meaning."""
         engine, vector = service.now, await service.vector(q)
-        return service.listed(engine, engine.search(q, k, vector))
+        return service.listed(engine, service.told(engine.search(q, k, vector)))
 
 
 def _reasons(app: FastAPI, service: Service) -> None:
     @app.get("/v1/users/{user_id}/why/{item_id}")
-    async def why(user_id: Name, item_id: Name) -> Why:
+    async def why(user_id: Person, item_id: Thing) -> Why:
         """What in a person's history speaks for an item."""
         engine = service.now
         return _why(engine, engine.reasons(engine.history_of(user_id), item_id))
 
     @app.post("/v1/why/{item_id}")
-    async def why_items(item_id: Name, asked: Liked) -> Why:
+    async def why_items(item_id: Thing, asked: Liked) -> Why:
         """What among these items speaks for another."""
         engine = service.now
         rows, _ = engine.rows(asked.items)
@@ -167,14 +178,14 @@ def _why(engine: Engine, reasons: Sequence[Reason]) -> Why:
 
 def _running(app: FastAPI, service: Service) -> None:
     @app.get("/health")
-    async def health() -> dict[str, str]:
+    async def health() -> Health:
         """The process lives."""
-        return {"status": "alive"}
+        return Health(status="alive")
 
     @app.get("/ready")
-    async def ready() -> dict[str, str]:
-        """Requests are taken; 503 while no bundle is loaded."""
-        return {"status": "ready", "version": service.now.bundle.version}
+    async def ready() -> Ready:
+        """Requests are taken, and how texts are met now; 503 while no bundle is loaded."""
+        return Ready(status="ready", version=service.now.bundle.version, texts=service.texts)
 
     @app.get("/version")
     async def version() -> Version:
@@ -190,25 +201,30 @@ def _running(app: FastAPI, service: Service) -> None:
         return Response(generate_latest(service.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/admin/reload")
-    async def reload() -> dict[str, Any]:
+    async def reload() -> Reloaded:
         """Load what the shelf serves, now; 409 and the reason where it is refused."""
         try:
             changed = await service.reload()
         except Problem as fault:
             raise Refused(409, "refused_bundle", str(fault)[:400], "publish a whole bundle, or roll back") from fault
-        return {"changed": changed, "version": service.now.bundle.version}
+        return Reloaded(changed=changed, version=service.now.bundle.version)
 
     @app.post("/v1/feedback", status_code=201)
-    async def feedback(told: Events) -> Kept:
+    async def feedback(told: Events, request: Request) -> Kept:
         """Keep what happened; answered after it is on the disk. A repeated id is not kept twice."""
+        request.state.charge(len(told.events) - 1)
         if service.log is None:
             raise Refused(503, "no_log", "this service keeps no feedback", "start it with a folder for it")
-        rows = [_event(one) for one in told.events]
+        try:
+            rows, n_skewed = stamped([_event(one) for one in told.events], datetime.datetime.now(datetime.UTC))
+        except Problem as fault:
+            raise Refused(422, "future", str(fault)[:400], "set the caller's clock and send again") from fault
         try:
             kept = await asyncio.to_thread(service.log.append, rows)
         except Problem as fault:
             raise Refused(503, "not_kept", str(fault)[:400], "send the same events again later", 5.0) from fault
         service.telemetry.events.inc(kept)
+        service.telemetry.skewed.inc(min(n_skewed, kept))
         return Kept(kept=kept, known=len(rows) - kept)
 
 

@@ -292,7 +292,7 @@ JSON = st.recursive(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies=st.lists(st.binary(max_size=60) | JSON.map(lambda one: json.dumps(one).encode()), min_size=1, max_size=8))
 def test_no_body_makes_the_service_fail(shelf: Shelf, bodies: list[bytes]) -> None:
-    """The claim for 10,000 malformed requests is measured in 71_deploy_serve; here are some hundreds."""
+    """The claim for 10,000 malformed requests is measured by benchmarks/fuzz_service.py; here are some hundreds."""
 
     async def steps(client: httpx.AsyncClient, _: FastAPI) -> None:
         for body in bodies:
@@ -301,3 +301,40 @@ def test_no_body_makes_the_service_fail(shelf: Shelf, bodies: list[bytes]) -> No
                 assert answer.status_code < 500, (path, body, answer.text)
 
     serve(opened(shelf), steps)
+
+
+def test_lists_are_given_before_the_encoder_is_there_and_texts_say_so(shelf: Shelf) -> None:
+    import threading
+
+    may_load = threading.Event()
+
+    def late(texts: list[str]) -> object:
+        assert may_load.wait(10)
+        return encode(texts)
+
+    async def steps(client: httpx.AsyncClient, app: FastAPI) -> None:
+        ready = (await client.get("/ready")).json()
+        assert ready["status"] == "ready" and ready["texts"] == "words, until the encoder is loaded"
+        assert (await client.get("/v1/users/u3/recommendations")).json()["how"] == "personal"
+        early = (await client.post("/v1/recommendations/text", json={"text": "tea"})).json()
+        assert early["how"] == "words" and early["note"] == "found by words, until the encoder is loaded"
+        may_load.set()
+        await app.state.service._warming
+        assert (await client.get("/ready")).json()["texts"] == "words and meaning"
+        whole = (await client.post("/v1/recommendations/text", json={"text": "tea"})).json()
+        assert whole["how"] == "meaning" and whole["note"] == ""
+
+    serve(Settings(shelf, open_to_all=True, encode=late, reader=READER, poll_seconds=0, encode_later=True), steps)
+
+
+def test_an_encoder_that_fails_leaves_words_and_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: list[str]) -> object:
+        raise OSError("a part of the weights cannot be read")
+
+    async def steps(client: httpx.AsyncClient, _: FastAPI) -> None:
+        assert (await client.get("/ready")).json()["texts"] == "words, since the encoder failed"
+        found = await client.get("/v1/search", params={"q": "claw hammer"})
+        assert found.json()["how"] == "words" and "since the encoder failed" in found.json()["note"]
+        assert "a part of the weights cannot be read" in caplog.text
+
+    serve(Settings(shelf, open_to_all=True, encode=broken, reader=READER, poll_seconds=0), steps)

@@ -70,7 +70,7 @@ def calibrated(
     """
     people, runs = np.unique(ground.people[positions]), []
     rng = np.random.default_rng([seed, 53])
-    for number in range(groups):
+    for number in range(min(groups, n)):
         drawn = rng.choice(people, max(1, len(people) // 3))
         rest = positions[~np.isin(ground.people[positions], drawn)]
         runs += ground.quiet(

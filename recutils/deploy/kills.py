@@ -8,6 +8,7 @@ power cut could tell whether fsync is needed. That fsync comes before the answer
 import itertools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ SIZES = (1, 3, 500, 20)  # events in a call, in turn; 500, the service's limit, 
 ROTATE = 200_000  # bytes of a file, so that kills meet the change of files too
 PAUSE = 0.001  # seconds that the careless writer rests, so that its log stays small
 EPISODE = 25  # kills after which a new log is begun, since a long one spends its life being opened
+PATIENCE = 20.0  # seconds after which a writer that answers nothing is killed all the same
 WAIT = 0.06  # seconds, at most, from the start of a writer to its end
 WRITERS = ("log", "sloppy")
 
@@ -58,8 +60,11 @@ def _write(folder: Path, kind: str, first: int, pipe: int) -> None:
         os.write(pipe, first.to_bytes(8, "little"))
 
 
-def _trial(folder: Path, kind: str, first: int, seconds: float) -> int:
-    """Fork a writer, kill it after so many seconds; the first number that was not acknowledged."""
+def _trial(folder: Path, kind: str, first: int, wait: tuple[float, bool]) -> int:
+    """Fork a writer, kill it; the first number that was not acknowledged.
+
+    wait: seconds, from the fork (so that opening the log is met, too) or, where True, from the first answer.
+    """
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
@@ -69,6 +74,9 @@ def _trial(folder: Path, kind: str, first: int, seconds: float) -> int:
         finally:
             os._exit(1)
     os.close(theirs)
+    seconds, answered_first = wait
+    if answered_first:
+        select.select([ours], [], [], PATIENCE)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -86,20 +94,24 @@ def _serve(folder: Path, kind: str, n: int, seed: int) -> None:
         if number % EPISODE == 0:
             folder, first = top / f"{number // EPISODE:03d}", 0
             folder.mkdir(parents=True)
-        acknowledged = _trial(folder, kind, first, float(seconds))
-        left = [path.read_bytes() for path in sorted(folder.glob("events-*.jsonl"))]
-        torn = sum(not content.endswith(b"\n") for content in left if content)
-        found = [_id(line) for content in left for line in content.split(b"\n")[:-1]]
-        found = [number for number in found if number is not None]
-        kept = set(found)
-        row = {
-            "log": folder.name, "seconds": float(seconds), "sent": first,
-            "acknowledged": acknowledged, "kept": len(kept), "torn": torn,
-            "lost": len(set(range(acknowledged)) - kept), "doubled": len(found) - len(kept),
-            "unanswered": len([number for number in kept if number >= acknowledged]),
-        }  # fmt: skip
+        acknowledged = _trial(folder, kind, first, (float(seconds), number % 2 == 0))
+        row = {"log": folder.name, "seconds": float(seconds), "sent": first} | counted(folder, acknowledged)
         sys.stdout.write(json.dumps(row) + "\n")
         first = acknowledged
+
+
+def counted(folder: Path, acknowledged: int) -> dict[str, int]:
+    """What a log holds of the events of a trial, of which those before `acknowledged` were answered; see `kill`."""
+    left = [path.read_bytes() for path in sorted(folder.glob("events-*.jsonl"))]
+    numbers = [_id(line) for content in left for line in content.split(b"\n")[:-1]]
+    found = [number for number in numbers if number is not None]
+    kept = set(found)
+    return {
+        "acknowledged": acknowledged, "kept": len(kept),
+        "torn": sum(not content.endswith(b"\n") for content in left if content),
+        "lost": len(set(range(acknowledged)) - kept), "doubled": len(found) - len(kept),
+        "unanswered": sum(number >= acknowledged for number in kept),
+    }  # fmt: skip
 
 
 def _id(line: bytes) -> int | None:

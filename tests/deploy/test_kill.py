@@ -1,5 +1,6 @@
 """A real writer process is killed; the three hundred moments of the claim are measured in 72_deploy_monitor."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,17 @@ def test_no_acknowledged_event_is_lost_or_doubled(tmp_path: Path) -> None:
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:
-    found = kills.kill(tmp_path, 5, seed=3, writer="sloppy")
-    assert (found.lost > 0).any()
+    lines = [json.dumps(kills.event(number)) for number in (0, 1, 1, 4, 7)]
+    (tmp_path / "events-000001.jsonl").write_text("\n".join([*lines, '{"id": "e2", "us']))
+    found = kills.counted(tmp_path, 5)
+    assert found == {"acknowledged": 5, "kept": 4, "torn": 1, "lost": 2, "doubled": 1, "unanswered": 1}
+
+
+def test_a_careless_writer_is_found_out(tmp_path: Path) -> None:
+    found = kills.kill(tmp_path, 6, seed=3, writer="sloppy")
+    assert found[["lost", "doubled"]].to_numpy().any()
     table = kills.kill_table({"sloppy": found})
-    assert table["events lost after"].item() == (found.lost > 0).sum() and table.kills.item() == 5
+    assert table["events lost after"].item() == (found.lost > 0).sum() and table.kills.item() == 6
 
 
 def test_an_unknown_writer_is_a_problem(tmp_path: Path) -> None:

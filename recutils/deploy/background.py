@@ -95,7 +95,7 @@ def _run(job: dict[str, Any], over: threading.Event) -> dict[str, float]:
     if job["manner"] != "greedy":
         os.nice(19)
     recommend(found.model, found.histories[:BLOCK], K)
-    print("at work", flush=True)  # noqa: T201 - the starter waits for it
+    _say("at work")  # the starter waits for it
     began, people, waited, n = time.perf_counter(), 0, 0.0, found.histories.shape[0]
     while not over.is_set():
         if job["manner"] == "yields":
@@ -103,6 +103,12 @@ def _run(job: dict[str, Any], over: threading.Event) -> dict[str, float]:
         recommend(found.model, found.histories[np.arange(people, people + BLOCK) % n], K)
         people += BLOCK
     return {"people": people, "seconds": time.perf_counter() - began, "waited": waited}
+
+
+def _say(line: str) -> None:
+    """One line to the starter, which reads it."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _give_way(flying: Any, pids: Sequence[int], over: threading.Event) -> float:
@@ -117,7 +123,7 @@ def main() -> None:
     """A job as the argument; what was done as one line of JSON."""
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    print(json.dumps(_run(json.loads(sys.argv[1]), over)), flush=True)  # noqa: T201 - read by the starter
+    _say(json.dumps(_run(json.loads(sys.argv[1]), over)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recutils.deploy.compact import Compact, Table
 from recutils.deploy.compress import with_layers
 from recutils.encode.encoder import padded
-from recutils.model.plan import History
+from recutils.model.plan import History, Plan
 from recutils.model.training import Batches, Loss, seeded, train
 from recutils.tables import Problem
 from recutils.tune.classifier import Recipe
@@ -34,7 +34,6 @@ CODE = (
     "recutils.deploy.compress",
     "recutils.deploy.distil",
 )
-Told = dict[str, Any]
 
 
 def tuned(base: Base, texts: Sequence[str], alike: np.ndarray, recipe: Recipe) -> tuple["BertModel", History]:
@@ -60,7 +59,7 @@ def tuned(base: Base, texts: Sequence[str], alike: np.ndarray, recipe: Recipe) -
         def loss(module: nn.Module, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
             return pair_loss(_mean(module(hidden, mask), mask), goal[rows][:, rows])
 
-        return _trained(upper, batches, loss, recipe, len(texts), folder)
+        return _trained(upper, batches, loss, recipe.plan(len(texts)), folder)
 
     about = {"what": "tuned", "base": asdict(base), "recipe": asdict(recipe), "texts": digest(list(texts))}
     found = kept(about | {"alike": digest(alike)}, make, modules=CODE)
@@ -94,11 +93,18 @@ def vector_loss(made: Tensor, wanted: Tensor) -> Tensor:
 
 
 def layer_student(
-    teacher: Compact, layers: Sequence[int], texts: Sequence[str], recipe: Recipe, *, precision: str = "fp32"
+    teacher: Compact,
+    layers: Sequence[int],
+    texts: Sequence[str],
+    goal: np.ndarray,
+    recipe: Recipe,
+    *,
+    precision: str = "fp32",
 ) -> tuple[Compact, History]:
     """A student of a few layers, which begins as these layers of the teacher; its embeddings stay the teacher's.
 
-    precision: of the products in training, "bf16" or "fp32"; the student itself is fp32.
+    goal: the teacher's vectors (n, d) of these texts. precision: of the products in training, "bf16" or "fp32"; the
+    student itself is fp32.
     """
     student = with_layers(teacher, layers)
     for name, weight in student.module.named_parameters():
@@ -109,13 +115,11 @@ def layer_student(
             made = part(numbers, mask)
         return vector_loss(made.float(), wanted)
 
-    about = {"what": "layers", "layers": list(layers), "precision": precision}
-    history = _taught(student, teacher, texts, recipe, loss, about)
-    return student, history
+    return student, _taught(student, texts, goal, recipe, loss, precision=precision)
 
 
-def table_student(teacher: Compact, texts: Sequence[str], recipe: Recipe) -> tuple[Compact, History]:
-    """A student that is one table: a row for each token, a text's vector is their mean.
+def table_student(teacher: Compact, texts: Sequence[str], goal: np.ndarray, recipe: Recipe) -> tuple[Compact, History]:
+    """A student that is one table: a row for each token, a text's vector is their mean. goal: as `layer_student`.
 
     It begins with the teacher's vector of each token that the texts hold, read alone and weighted by how rare it is
     (as model2vec, 2024, begins). Tokens that no text holds get a row of zeros, so that they say nothing.
@@ -130,7 +134,7 @@ def table_student(teacher: Compact, texts: Sequence[str], recipe: Recipe) -> tup
         return vector_loss(part(numbers, mask), wanted)
 
     short = small.but(kept=places, max_tokens=teacher.max_tokens)
-    history = _taught(short, teacher, texts, recipe, loss, {"what": "table"})
+    history = _taught(short, texts, goal, recipe, loss)
     rows = torch.zeros(len(places), small.module.rows.shape[1])
     rows[torch.from_numpy(used)] = short.module.rows.detach()
     return short.but(module=Table(rows), kept=None), history
@@ -146,12 +150,14 @@ def _first_rows(teacher: Compact, tokens: Sequence[Sequence[int]], used: np.ndar
 
 
 def _taught(
-    student: Compact, teacher: Compact, texts: Sequence[str], recipe: Recipe, loss: Loss, about: Told
-) -> History:  # fmt: skip
-    """Train the student's module in place towards the teacher's vectors."""
+    student: Compact, texts: Sequence[str], goal: np.ndarray, recipe: Recipe, loss: Loss, **about: Any
+) -> History:
+    """Train the student's module in place towards the goal (n, d). Raises Problem when it has not one row a text."""
+    if len(goal) != len(texts):
+        raise Problem(f"goal must have one row for each of {len(texts)} texts; got {goal.shape}")
 
     def make(folder: Path) -> Arrays:
-        tokens, wanted = student.tokens(texts), torch.from_numpy(teacher.encode(texts))
+        tokens, wanted = student.tokens(texts), torch.from_numpy(goal)
         lengths = np.array([len(row) for row in tokens])
 
         def batches(_: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
@@ -159,10 +165,10 @@ def _taught(
                 if len(rows) > 1:
                     yield wanted[rows], *(torch.from_numpy(table) for table in padded([tokens[row] for row in rows]))
 
-        return _trained(student.module, batches, loss, recipe, len(texts), folder)
+        return _trained(student.module, batches, loss, recipe.plan(len(texts)), folder)
 
-    told = {"teacher": fingerprint(teacher), "texts": digest(list(texts)), "recipe": asdict(recipe)}
-    return _restored(student.module, kept(about | told, make, modules=CODE))
+    told = {"start": fingerprint(student), "texts": digest(list(texts)), "goal": digest(goal)}
+    return _restored(student.module, kept({**about, **told, "recipe": asdict(recipe)}, make, modules=CODE))
 
 
 def fingerprint(given: Compact) -> str:
@@ -172,9 +178,9 @@ def fingerprint(given: Compact) -> str:
 
 
 def _trained(
-    module: nn.Module, batches: Batches, loss: Loss, recipe: Recipe, n_rows: int, folder: Path
+    module: nn.Module, batches: Batches, loss: Loss, plan: Plan, folder: Path
 ) -> Arrays:  # fmt: skip
-    history = train(module, batches, loss, recipe.plan(n_rows), checkpoint=folder)
+    history = train(module, batches, loss, plan, checkpoint=folder)
     found = {f"weight/{name}": weight.detach().numpy().copy() for name, weight in _trainable(module).items()}
     return found | {"losses": np.array(history.losses)}
 

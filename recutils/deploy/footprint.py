@@ -81,6 +81,9 @@ def memory(folders: Sequence[Path], texts: Sequence[str]) -> list[float]:
     One process imports all that is needed and computes nothing; a copy of it (fork) opens each encoder. The growth is
     from then to the peak, as the system counts resident memory. Raises Problem when that fails or takes LIMIT seconds.
     """
+    absent = [folder for folder in folders if not (folder / "compact.json").is_file()]
+    if absent:
+        raise Problem(f"the memory of {absent[0]} could not be measured: no encoder is saved there.")
     command = [sys.executable, "-m", "recutils.deploy.footprint", *map(str, folders)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:

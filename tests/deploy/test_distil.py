@@ -34,9 +34,11 @@ def test_students_learn_their_teacher_and_are_kept(base: Base, monkeypatch) -> N
     goal = teacher.encode(TEXTS)
     for make in (
         lambda epochs: distil.layer_student(
-            teacher, [1], TEXTS, Recipe(epochs=epochs, learning_rate=5e-3, weight_decay=0)
+            teacher, [1], TEXTS, goal, Recipe(epochs=epochs, learning_rate=5e-3, weight_decay=0)
         ),
-        lambda epochs: distil.table_student(teacher, TEXTS, Recipe(epochs=epochs, learning_rate=2e-2, weight_decay=0)),
+        lambda epochs: distil.table_student(
+            teacher, TEXTS, goal, Recipe(epochs=epochs, learning_rate=2e-2, weight_decay=0)
+        ),
     ):
         student, history = make(12)
         assert history.losses[-1] < 0.7 * history.losses[0]
@@ -49,10 +51,16 @@ def test_students_learn_their_teacher_and_are_kept(base: Base, monkeypatch) -> N
         assert told == history
 
 
+def test_a_goal_of_other_texts_is_refused(base: Base) -> None:
+    teacher = compact_of(*base.load(), max_tokens=16)
+    with pytest.raises(Problem, match="one row for each"):
+        distil.table_student(teacher, TEXTS, np.zeros((3, 16), dtype=np.float32), Recipe())
+
+
 def test_a_table_knows_no_order_and_a_strange_word_says_nothing(base: Base) -> None:
     teacher = compact_of(*base.load(), max_tokens=16)
     texts = [text for text in TEXTS if "red" not in text]
-    student, _ = distil.table_student(teacher, texts, Recipe(epochs=1))
+    student, _ = distil.table_student(teacher, texts, teacher.encode(texts), Recipe(epochs=1))
     one, other, strange = student.encode(["good dress", "dress good", "red"])
     np.testing.assert_allclose(one, other, atol=1e-6)
     rows = student.module.rows.detach().numpy()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from recutils.deploy.trial import Loss
-from recutils.present import COLOURS
+from recutils.present import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,25 +29,25 @@ def front(gains: Mapping[str, float], lost: Mapping[str, Loss]) -> list[str]:
 
 
 def draw(axes: "tuple[Axes, Axes]", costs: pd.DataFrame, lost: Mapping[str, Loss]) -> None:
-    """Loss with its interval over speed and over size, each encoder by its number; the key stands at the right.
+    """Loss with its interval over speed and over size, each encoder with a mark of its own; the key stands right.
 
-    costs: as `footprint.costs` gives, one row an encoder. Loss is in per cent.
+    costs: as `footprint.costs` gives, one row an encoder, at most 14. Loss is in per cent.
     """
     for ax, (column, label) in zip(axes, AXES.items(), strict=True):
-        for number, row in enumerate(costs.to_dict("records"), 1):
-            one, x = lost[row["encoder"]], row[column]
-            ax.plot([x, x], [100 * one.low, 100 * one.high], color="#999999", linestyle="-", marker="")
-            ax.plot(x, 100 * one.share, color=COLOURS[0], linestyle="", marker="o", markersize=5)
-            shift = 0, 2 + 9 * (number % 4)  # neighbours' numbers on rungs of their own
-            ax.annotate(
-                str(number), (x, 100 * one.high), textcoords="offset points", xytext=shift, ha="center", fontsize=8
-            )
+        for number, row in enumerate(costs.to_dict("records")):
+            _mark(ax, row[column], lost[row["encoder"]], number, row["encoder"])
         ax.axhline(0, color="#444444", linewidth=0.8, marker="", linestyle="-")
         ax.set(xlabel=label, ylabel="nDCG lost, % (95 % interval)", xscale="log")
         _plain_numbers(ax)
-        ax.margins(y=0.12)
-    key = [f"{number} {name}" for number, name in enumerate(costs["encoder"], 1)]
-    axes[1].text(1.02, 0.5, "\n".join(key), transform=axes[1].transAxes, va="center", fontsize=8)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+
+
+def _mark(ax: "Axes", x: float, one: Loss, number: int, name: str) -> None:
+    """The first seven are filled, the next seven open, so that the picture needs no colour."""
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    ax.plot([x, x], [100 * one.low, 100 * one.high], color=colour, linestyle="-", marker="", linewidth=1, alpha=0.6)
+    fill = colour if number < len(COLOURS) else "white"
+    ax.plot(x, 100 * one.share, color=colour, linestyle="", marker=marker, markerfacecolor=fill, label=name)
 
 
 def _plain_numbers(ax: "Axes") -> None:

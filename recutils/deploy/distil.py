@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recutils.deploy.compact import Compact, Table
 from recutils.deploy.compress import with_layers
 from recutils.encode.encoder import padded
-from recutils.model.plan import History, Plan
+from recutils.model.plan import History
 from recutils.model.training import Batches, Loss, seeded, train
 from recutils.tables import Problem
 from recutils.tune.classifier import Recipe
@@ -59,7 +59,7 @@ def tuned(base: Base, texts: Sequence[str], alike: np.ndarray, recipe: Recipe) -
         def loss(module: nn.Module, rows: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
             return pair_loss(_mean(module(hidden, mask), mask), goal[rows][:, rows])
 
-        return _trained(upper, batches, loss, recipe.plan(len(texts)), folder)
+        return _trained(upper, batches, loss, recipe, n_rows=len(texts), folder=folder)
 
     about = {"what": "tuned", "base": asdict(base), "recipe": asdict(recipe), "texts": digest(list(texts))}
     found = kept(about | {"alike": digest(alike)}, make, modules=CODE)
@@ -165,7 +165,7 @@ def _taught(
                 if len(rows) > 1:
                     yield wanted[rows], *(torch.from_numpy(table) for table in padded([tokens[row] for row in rows]))
 
-        return _trained(student.module, batches, loss, recipe.plan(len(texts)), folder)
+        return _trained(student.module, batches, loss, recipe, n_rows=len(texts), folder=folder)
 
     told = {"start": fingerprint(student), "texts": digest(list(texts)), "goal": digest(goal)}
     return _restored(student.module, kept({**about, **told, "recipe": asdict(recipe)}, make, modules=CODE))
@@ -178,9 +178,10 @@ def fingerprint(given: Compact) -> str:
 
 
 def _trained(
-    module: nn.Module, batches: Batches, loss: Loss, plan: Plan, folder: Path
+    module: nn.Module, batches: Batches, loss: Loss, recipe: Recipe, *, n_rows: int, folder: Path
 ) -> Arrays:  # fmt: skip
-    history = train(module, batches, loss, plan, checkpoint=folder)
+    kept_in = folder if recipe.epochs > 1 else None  # one epoch leaves nothing to go on from
+    history = train(module, batches, loss, recipe.plan(n_rows), checkpoint=kept_in)
     found = {f"weight/{name}": weight.detach().numpy().copy() for name, weight in _trainable(module).items()}
     return found | {"losses": np.array(history.losses)}
 

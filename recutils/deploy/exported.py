@@ -3,6 +3,7 @@
 The graph comes from torch's older exporter: onnxruntime's quantiser refuses what the newer one writes of a BERT.
 """
 
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Sequence
@@ -26,8 +27,7 @@ class Exported(nn.Module):
 
     def __init__(self, path: Path, threads: int) -> None:
         super().__init__()
-        import onnxruntime
-
+        onnxruntime = importlib.import_module("onnxruntime")  # an extra, so that it is imported by name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -52,8 +52,7 @@ def in_onnx(given: Compact, folder: Path) -> tuple[Compact, Path]:
         raise Problem(f"{', '.join(NEEDED)} are needed for a graph; run make extra-onnx.")
     if given.precision != "fp32":
         raise Problem(f"make it small first and round last: expected fp32, got {given.precision}")
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+    quantiser = importlib.import_module("onnxruntime.quantization")
     whole, small = folder / "fp32.onnx", folder / "int8.onnx"
     example = torch.ones((2, 8), dtype=torch.int64), torch.ones((2, 8), dtype=torch.int64)
     axes = {name: {0: "batch", 1: "width"} for name in ("numbers", "mask")} | {"vectors": {0: "batch"}}
@@ -63,7 +62,7 @@ def in_onnx(given: Compact, folder: Path) -> tuple[Compact, Path]:
             given.module, example, str(whole), dynamo=False, opset_version=17, dynamic_axes=axes,
             input_names=["numbers", "mask"], output_names=["vectors"],
         )  # fmt: skip
-        quantize_dynamic(whole, small, weight_type=QuantType.QInt8)
+        quantiser.quantize_dynamic(whole, small, weight_type=quantiser.QuantType.QInt8)
     whole.unlink()
     return given.but(module=Exported(small, torch.get_num_threads())), small
 

@@ -1,4 +1,4 @@
-"""The service under load, as its goals were set: open loop, 10,000 requests, 5 repeats; start, memory, exchanged bundles.
+"""The service under load: open loop, 10,000 requests, 5 repeats; start, memory, exchanged bundles.
 
 Run: PYTHONPATH=. python benchmarks/bench_serve.py [--requests 10000] [--repeats 5] [--texts 2000]
 

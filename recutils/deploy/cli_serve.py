@@ -37,6 +37,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add("--keys", type=Path, help="file of keys, made by `python -m recutils key`; needed beyond this machine")
     add("--feedback", type=Path, help="folder in which feedback is kept (default: none is kept)")
+    add("--rate", type=float, default=1000.0, help="requests a second that one caller may send; a batch of n counts n")
     start.set_defaults(handler=serve)
     make = subparsers.add_parser("key", help="make an API key, which is shown once, or end one")
     make.add_argument("--file", type=Path, required=True, help="file of keys, made where it is missing")
@@ -95,7 +96,10 @@ def settings(arguments: argparse.Namespace) -> Any:
 
     shelf = Shelf(arguments.shelf)
     keys = None if arguments.keys is None else KeyFile(arguments.keys)
-    limits = Limits(hosts=frozenset({*LOOPBACK, "[::1]"}) if keys is None else frozenset())
+    if not 1 <= arguments.rate < float("inf"):
+        raise Problem(f"--rate must be 1 request a second or more; got {arguments.rate:g}.")
+    hosts = frozenset({*LOOPBACK, "[::1]"}) if keys is None else frozenset()
+    limits = Limits(hosts=hosts, rate=arguments.rate, burst=2 * arguments.rate)
     told = checked(shelf.current())["encoder"]
     encode, reader = (None, None) if told is None else _encoder(told["name"])
     return Settings(

@@ -25,6 +25,7 @@ from recutils.deploy.running import Running, listening, running
 from recutils.deploy.shelf import Shelf
 from recutils.tables import Problem
 
+MANY = ("--rate", "1e6")  # one generator plays many callers here, so that the limit for each would measure itself
 LOOKS = 10  # at the requests under way, for one decision
 
 
@@ -110,7 +111,7 @@ class Workers:
     feedback: folder for the logs, or None; each worker writes a folder of its own there, since a log has one writer.
     """
 
-    def __init__(self, shelf: Shelf, *, feedback: Path | None = None, args: Sequence[str] = ()) -> None:
+    def __init__(self, shelf: Shelf, *, feedback: Path | None = None, args: Sequence[str] = MANY) -> None:
         self.shelf, self.feedback, self.args = shelf, feedback, tuple(args)
         self._all: list[tuple[Running, ExitStack, float]] = []
         self._number, self._paid = 0, 0.0

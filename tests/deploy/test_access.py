@@ -161,7 +161,7 @@ def test_the_command_ends_a_key_and_a_served_file_is_read_again(
     assert main(["key", "--file", file, "--name", "shop"]) == 0
     secret = capsys.readouterr().out.split("\n")[0]
     Shelf(tmp_path / "shelf").publish(bundle(dataset, texts=False))
-    told = {"shelf": tmp_path / "shelf", "feedback": None}
+    told = {"shelf": tmp_path / "shelf", "feedback": None, "rate": 50.0}
     kept = cli_serve.settings(argparse.Namespace(keys=Path(file), **told))
     assert isinstance(kept.keys, KeyFile) and kept.keys.grant(secret) and not kept.limits.hosts
     assert main(["key", "--file", file, "--name", "shop", "--revoke"]) == 0
@@ -172,4 +172,7 @@ def test_the_command_ends_a_key_and_a_served_file_is_read_again(
         and "no key is called" in capsys.readouterr().err
     )
     opened = cli_serve.settings(argparse.Namespace(keys=None, **told))
+    assert (opened.limits.rate, opened.limits.burst) == (50.0, 100.0)
+    with pytest.raises(Problem, match="--rate must be 1 request a second or more"):
+        cli_serve.settings(argparse.Namespace(keys=None, **told | {"rate": 0.0}))
     assert opened.open_to_all and {"127.0.0.1", "localhost", "[::1]"} <= opened.limits.hosts

@@ -47,7 +47,7 @@ def test_a_bundle_of_real_films_answers_and_can_be_rolled_back(tmp_path: Path, c
 
 
 def test_the_served_encoder_is_the_bundles_own(tmp_path: Path) -> None:
-    parser_defaults = {"shelf": tmp_path, "keys": None, "feedback": None}
+    parser_defaults = {"shelf": tmp_path, "keys": None, "feedback": None, "rate": 1000.0}
     main(["bundle", "--model", "popularity", "--encoder", "", "--shelf", str(tmp_path)])
     import argparse
 

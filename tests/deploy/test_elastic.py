@@ -139,6 +139,8 @@ def test_workers_share_an_address_and_all_end(shelf: Shelf, tmp_path: Path) -> N
         assert len(workers) == 1 and workers.pids() == pids[:1] and not psutil.pid_exists(pids[1])
         again = offered(workers.url, [("GET", "/v1/users/u1/recommendations?k=3", None)] * 5, 50.0, seed=0)
         assert again.good.all() and workers.seconds() > 0
+        many = offered(workers.url, [("POST", "/v1/batch", {"user_ids": ["u1"] * 500, "k": 3})] * 8, 50.0, seed=0)
+        assert many.good.all(), "one generator plays many callers: the limit for each is not for it"
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert sorted(one["id"] for one in read_all(tmp_path / "log")) == sorted(f"e{n}" for n in range(60))
 

@@ -238,6 +238,12 @@ def read_end(job: Job, folder: Path, code: int) -> End:
     )
 
 
+def stillborn(job: Job, folder: Path, end: End) -> bool:
+    """Did the kernel die before it ran anything? Then no notebook is at fault: another program took its ports."""
+    cells = (_partial(job, folder) or {}).get("cells", [])
+    return end.message.startswith("the kernel died") and not any(cell.get("execution_count") for cell in cells)
+
+
 def _last_line(log: str) -> str:
     lines = [line.strip() for line in ANSI.sub("", log).splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"

@@ -22,6 +22,7 @@ from recutils.report.state import State
 from recutils.runs import write_text
 from recutils.tables import Problem
 
+MOST_TRIES = 2  # starts of a notebook whose kernel dies before the first cell
 TICK_SECONDS = 0.2
 NOT_SELECTED = "not selected, and no unchanged result is stored"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -167,7 +168,10 @@ class Runner:
         state.seconds, state.peak_mb = round(execution.seconds, 1), round(execution.peak / 1e6)
         folder = execution.folder
         try:
-            if end.status == "ok":
+            if state.tries < MOST_TRIES - 1 and process.stillborn(state.job, folder, end):
+                state.status, state.tries = "waiting", state.tries + 1
+                self.ledger.say(f"  again    {state.job.name}  (its kernel died before the first cell)")
+            elif end.status == "ok":
                 self._render(state, folder, end)
                 self._take(state, *self._keep(state, folder))
             else:

@@ -23,6 +23,7 @@ class State:
     key: str = ""
     outputs: str = ""
     expected: float = 0.0
+    tries: int = 0
     records: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 

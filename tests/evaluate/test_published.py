@@ -1,5 +1,7 @@
 """Gates: published figures that this code must meet before it may claim anything, by the published protocols."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +40,9 @@ from recutils.rank.top import Scorer
 from recutils.tables import Interactions, Problem
 
 pytestmark = pytest.mark.published
+LONG = pytest.mark.skipif(
+    not os.environ.get("RECUTILS_LONG"), reason="the longest gates: RECUTILS_LONG=1 make test ARGS='-m published'"
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,10 @@ SLOW = (SlopeOne, SVDPlus)
 
 @pytest.mark.parametrize(
     "make",
-    [pytest.param(make, marks=[pytest.mark.slow] if make in SLOW else []) for make in OURS.values()],
+    [
+        pytest.param(make, marks=[pytest.mark.slow, LONG] if make is SVDPlus else [pytest.mark.slow] * (make in SLOW))
+        for make in OURS.values()
+    ],
     ids=lambda make: make.name,
 )
 def test_p1_within_a_thousandth(make: type[RatingModel], ml_100k: Interactions) -> None:
@@ -107,7 +115,9 @@ def test_p1_random_within_a_thousandth(ml_100k: Interactions) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SURPRISE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[LONG] if number else []) for number, name in enumerate(SURPRISE)]
+)
 def test_p1_surprises_own_algorithms_within_a_thousandth(name: str, ml_100k: Interactions) -> None:
     errors = [surprise_errors(surprise_algorithm(name), *fold) for fold in surprise_folds(ml_100k)]
     assert np.mean(errors, axis=0) == pytest.approx(RATINGS[name], abs=0.001)

@@ -340,6 +340,18 @@ def test_what_a_notebook_timed_stands_in_run_json_alone_and_comes_back_from_the_
         assert "9.5" not in (run / "metrics.json").read_text()
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_kernel_that_died_before_its_first_cell_is_started_once_more(build, stub, deaths):
+    stub(
+        "import pathlib; p = pathlib.Path('../deaths'); n = len(p.read_text()) if p.exists() else 0; "
+        f"p.write_text('x' * (n + 1)); n < {deaths} and (print('Kernel died'), sys.exit(1))"
+    )
+    build.notebook("20_a", "1")
+    code, _, entries = go(build.project)
+    assert (code, entries["20_a"]["status"]) == ((0, "ok") if deaths == 1 else (1, "failed"))
+    assert (build.project.root / "deaths").read_text() == "xx"
+
+
 def test_old_versions_leave_the_store(build, stub):
     stub()
     for number in range(store.KEPT + 3):

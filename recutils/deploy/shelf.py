@@ -77,6 +77,10 @@ class Shelf:
 
     def _tidy(self) -> None:
         kept = set(self.history())
-        for path in (self.place / "versions").iterdir():
+        for path in list((self.place / "versions").iterdir()):
             if path.name not in kept and not path.name.startswith("."):
-                shutil.rmtree(path)
+                gone = path.with_name(f".gone.{path.name}")
+                shutil.rmtree(gone, ignore_errors=True)
+                os.replace(path, gone)  # a kill halfway must leave no half bundle under its name
+        for path in (self.place / "versions").glob(".gone.*"):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,11 +1,14 @@
 """Optional packages: pinned, complete, and honest about what else they need."""
 
 import importlib.util
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from recutils.deploy.spark import java_version
 
 ROOT = Path(__file__).resolve().parents[1]
 spec = importlib.util.spec_from_file_location("extra", ROOT / "tools" / "extra.py")
@@ -33,8 +36,10 @@ def test_every_extra_of_the_project_is_pinned_and_the_lock_is_left_alone() -> No
     ("told", "version"),
     [('openjdk version "17.0.15" 2025-04-15', 17), ('java version "1.8.0_392"', 8), ("command not found", None)],
 )
-def test_javas_version_is_read(told: str, version: int | None) -> None:
-    assert extra.java(told) == version
+def test_javas_version_is_read(told: str, version: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = subprocess.CompletedProcess([], 0, "", told)
+    monkeypatch.setattr("recutils.deploy.spark.subprocess.run", lambda *_, **__: answered)
+    assert java_version() == version
 
 
 def test_unknown_extras_and_a_missing_java_are_told_with_the_cure(
@@ -42,6 +47,6 @@ def test_unknown_extras_and_a_missing_java_are_told_with_the_cure(
 ) -> None:
     assert extra.main("scales") == 2 and "load, onnx, scale or site" in capsys.readouterr().err
     assert extra.main("site") == 1 and "not part of this version" in capsys.readouterr().err
-    monkeypatch.setattr(extra.shutil, "which", lambda name: None)
+    monkeypatch.setattr("recutils.deploy.spark.java_version", lambda: None)
     assert extra.main("scale") == 1
     assert "needs Java 17 or newer; found none. cure: install" in capsys.readouterr().err

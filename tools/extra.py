@@ -3,14 +3,11 @@
 Run by .venv's own Python after set-up. What the lock holds stays as it is: pip is told to keep to it.
 """
 
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-OLDEST_JAVA = 17
 
 
 def known():
@@ -18,24 +15,19 @@ def known():
     return sorted(path.stem.removeprefix("extra-") for path in TOOLS.glob("extra-*.txt"))
 
 
-def java(told):
-    """Major version in what `java -version` says; None where nothing is recognised. 1.8 is 8."""
-    found = re.search(r'version "(?:1\.)?(\d+)', told)
-    return int(found[1]) if found else None
-
-
 def lacking(name):
     """What the extra needs beside packages and does not find here, with the cure; "" where nothing lacks."""
     if name != "scale":
         return ""
-    command = shutil.which("java")
-    told = subprocess.run([command, "-version"], capture_output=True, text=True, check=False) if command else None
-    version = java(told.stderr + told.stdout) if told else None
-    if version is None or version < OLDEST_JAVA:
-        have = f"found {version}" if version else "found none"
-        cure = "install your system's package openjdk-17-jre-headless"
-        return f"Spark needs Java {OLDEST_JAVA} or newer; {have}. cure: {cure}"
-    return ""
+    from recutils.deploy.spark import JAVA, java_version
+
+    version = java_version()
+    if version is not None and version >= JAVA:
+        return ""
+    have = "none" if version is None else version
+    return (
+        f"Spark needs Java {JAVA} or newer; found {have}. cure: install your system's package openjdk-17-jre-headless"
+    )
 
 
 def main(name):

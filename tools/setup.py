@@ -224,7 +224,7 @@ def set_up(root, asked):
             return False
         (root / ".venv-setup.log").write_text("")
         make_venv(root, asked, lock)
-        pip = [str(root / ".venv" / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
+        pip = [str(root / ".venv" / "bin" / "python"), "-m", "pip", "install", "--no-compile", "--progress-bar", "off"]
         run_logged(pip + ["--only-binary=:all:", "-r", "requirements.txt"], root, lock, "installing the lock")
         run_logged(pip + ["--no-deps", "--no-build-isolation", "-e", "."], root, lock, "installing recutils")
         stamp = root / ".venv" / lock_name(root)

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from recutils.tables import Problem
 
 FILE = Path(__file__).with_name("alerts.yml")
+WINDOWED = ("recutils_cold", "recutils_unknown", "recutils_coverage", "recutils_drift")  # how a window's gauges begin
 UNITS = {"s": 1, "m": 60, "h": 3600}
 SERIES = r"(?<![\w.])([a-z_][a-z0-9_]*)(?:\{([^}]*)\})?"
 RATE = re.compile(rf"sum\(\s*rate\(\s*{SERIES}\[(\d+[smh])\]\s*\)\s*\)")
@@ -210,8 +211,7 @@ def _rate(name: str, labels: str | None, span: float, scrapes: Sequence[tuple[fl
 
 def on_window(chosen: Iterable[Rule]) -> tuple[Rule, ...]:
     """The rules on one gauge of the window of the last requests, whose thresholds can be learnt."""
-    kinds = ("recutils_cold", "recutils_unknown", "recutils_coverage", "recutils_drift")
-    return tuple(rule for rule in chosen if rule.feature and rule.feature[0].startswith(kinds))
+    return tuple(rule for rule in chosen if rule.feature and rule.feature[0].startswith(WINDOWED))
 
 
 def moved(chosen: Iterable[Rule], thresholds: Mapping[str, float]) -> tuple[Rule, ...]:

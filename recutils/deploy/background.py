@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recutils.deploy.load import environment
+from recutils.deploy.process import environment
 from recutils.deploy.shelf import Shelf
 from recutils.tables import Problem
 

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,12 @@ class Bundle:
             raise Problem(f"vectors must be {(n_items, self.encoder.width)}; got {self.vectors.shape}")
         if self.model.name not in MODELS:
             raise Problem(f"a bundle serves {', '.join(MODELS)}; got {self.model.name!r}.")
+
+    @cached_property
+    def liked(self) -> float:
+        """The value that stands for "liked" in a history: what three quarters of all events do not exceed."""
+        data = self.histories.data
+        return float(np.quantile(data, 0.75)) if len(data) else 1.0
 
 
 def save(bundle: Bundle, folder: Path) -> Path:

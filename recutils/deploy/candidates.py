@@ -1,9 +1,10 @@
 """Which items are looked at for a query: through a faiss index of texts' vectors, or of a factor model's items.
 
-Small catalogues are searched exactly (Flat is the truth), large ones through a graph (HNSW), which misses a few places
-in a hundred. Whatever the index names is scored again exactly and ordered here, ties by ascending row. Models without
-factors (EASE, neighbours) score every item: that is one product with the few rows of the items in a history, and the
-table of all pairs that they need ends long before the catalogues for which an index would pay.
+Small catalogues are searched exactly (Flat is the truth), large ones through a graph (HNSW), which misses a place now
+and then (benchmarks/bench_search.py tells how often). Whatever the index names is scored again exactly and ordered
+here, ties by ascending row. Models without factors (EASE, neighbours) score every item: that is one product with the
+few rows of the items in a history, and the table of all pairs that they need ends long before the catalogues for which
+an index would pay.
 """
 
 import numpy as np

@@ -23,6 +23,8 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     build.add_argument("--model", default="ease", help="the model (default ease)")
     build.add_argument("--encoder", default="minilm", help='a checkpoint for texts; "" for none (default minilm)')
     build.add_argument("--rollback", action="store_true", help="serve the version before the present one")
+    build.add_argument("--fold", type=Path, metavar="LOG", help="take what this feedback log tells into the served one")
+    build.add_argument("--way", default="histories", help="with --fold: histories (remember only), learn or refit")
     build.add_argument("--shelf", type=Path, default=SHELF, help="where bundles lie")
     build.set_defaults(handler=bundle)
     start = subparsers.add_parser("serve", help="answer over HTTP from the bundle on the shelf")
@@ -49,7 +51,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def bundle(arguments: argparse.Namespace) -> int:
-    """Build and publish, or roll back; prints where the served bundle lies."""
+    """Build and publish, fold a log in, or roll back; prints where the served bundle lies."""
     from recutils.data.load import load
     from recutils.deploy.build import build
     from recutils.deploy.shelf import Shelf
@@ -58,8 +60,24 @@ def bundle(arguments: argparse.Namespace) -> int:
     if arguments.rollback:
         print(f"served: {shelf.rollback()}")
         return 0
+    if arguments.fold:
+        return _fold(shelf, arguments.fold, arguments.way)
     found = build(load(arguments.data), model=arguments.model, encoder=arguments.encoder)
     print(f"served: {shelf.publish(found)}")
+    return 0
+
+
+def _fold(shelf: Any, log: Path, way: str) -> int:
+    """Renew the served bundle from a log; prints what was taken and left out. Raises Problem for no log."""
+    from recutils.deploy.bundle import load
+    from recutils.deploy.feedback import read
+    from recutils.deploy.fold_in import renew
+
+    if not any(log.glob("events-*.jsonl")):
+        raise Problem(f"{log} holds no feedback log (events-*.jsonl). Give the folder that `serve --feedback` wrote.")
+    found = renew(shelf, load(shelf.current()), read(log), way)
+    print(", ".join(f"{name}: {count}" for name, count in found.counts.items()))
+    print(f"served: {shelf.current()}")
     return 0
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 PRECISIONS = ("fp32", "bf16", "int8", "int8 torchao")
 BATCH_TOKENS = 1024
-Padded = tuple[Tensor, Tensor]
 
 
 class Layers(nn.Module):

@@ -7,6 +7,7 @@ stands still while a dropped worker ends. Here each worker is the ordinary `recu
 each can be given arguments of its own. /metrics and the rate limits are of one process each: add them up outside.
 """
 
+import datetime
 import re
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from recutils.deploy.feedback import read
-from recutils.deploy.load import Ask, Load, offered
+from recutils.deploy.load import Ask, Load, offered, percentile
 from recutils.deploy.queueing import Seen
 from recutils.deploy.running import Running, listening, running
 from recutils.deploy.shelf import Shelf
@@ -250,9 +251,7 @@ class Trial:
 
         Refused ones (503: too many at once) are left out, as in `Load`: read `lost` beside it.
         """
-        taken = [one.latency_ms[~np.isin(one.status, (429, 503))] for one in self.loads]
-        times = np.nan_to_num(np.concatenate(taken), nan=np.inf)
-        return float(np.quantile(times, share, method="higher")) if len(times) else np.nan
+        return percentile(np.concatenate([one.latency_ms[~one.refused] for one in self.loads]), share)
 
     @property
     def lost(self) -> int:
@@ -290,6 +289,6 @@ def read_all(folder: Path) -> list[dict[str, Any]]:
     """
     found = [event for writer in sorted(folder.glob("writer-*")) for event in read(writer)]
     once: dict[str, dict[str, Any]] = {}
-    for event in sorted(found, key=lambda event: event["time"]):
+    for event in sorted(found, key=lambda event: datetime.datetime.fromisoformat(event["time"])):
         once.setdefault(event["id"], event)
     return list(once.values())

@@ -92,7 +92,7 @@ class Engine:
         """Build the indexes and run one call of each kind, so that the first request is not the slowest."""
         self.search("warm up", 1)
         self.similar(self.item_ids[0], 1)
-        self.for_history(self.history([0], self._liked), 1)
+        self.for_history(self.history([0], self.bundle.liked), 1)
 
     def rows(self, item_ids: Sequence[str]) -> tuple[np.ndarray, list[str]]:
         """Rows of the known items, each once, in their order, and the ids that are unknown."""
@@ -129,14 +129,8 @@ class Engine:
         if not len(rows):
             found = self._popular(k, told or "no item was given: these are the most popular ones")
         else:
-            found = self.for_history(self.history(rows, self._liked), k, note=told)
+            found = self.for_history(self.history(rows, self.bundle.liked), k, note=told)
         return replace(found, unknown=len(unknown))
-
-    @cached_property
-    def _liked(self) -> float:
-        """The value that stands for "liked": what three quarters of all events do not exceed."""
-        data = self.bundle.histories.data
-        return float(np.quantile(data, 0.75)) if len(data) else 1.0
 
     def for_history(self, history: sparse.csr_matrix, k: int, *, note: str = "") -> Answer:
         """The k best items outside a history (1, n_items)."""
@@ -178,7 +172,7 @@ class Engine:
         Raises Problem for an unknown item.
         """
         row = self.row(item_id)
-        history = self.history([row], self._liked)
+        history = self.history([row], self.bundle.liked)
         near, how = (self._near, MEANING) if self._near else (None, TOGETHER)
         scores = near.scores(self.bundle.vectors[[row]], k + 1) if near else self._scores(history, k)
         return self._answer(scores, top_k(scores, history, self._at_most(k)), how, "")

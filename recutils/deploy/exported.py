@@ -5,8 +5,10 @@ The graph comes from torch's older exporter: onnxruntime's quantiser refuses wha
 
 import importlib
 import importlib.util
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,17 @@ def available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in NEEDED)
 
 
+@contextmanager
+def _unadvised() -> Iterator[None]:
+    """Without the quantiser's advice, given to the root logger, to look for shapes first: an encoder's are known."""
+    before = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(before)
+
+
 def in_onnx(given: Compact, folder: Path) -> tuple[Compact, Path]:
     """The fp32 layers as an int8 graph in `folder`, ready to read, and its file.
 
@@ -62,7 +75,8 @@ def in_onnx(given: Compact, folder: Path) -> tuple[Compact, Path]:
             given.module, example, str(whole), dynamo=False, opset_version=17, dynamic_axes=axes,
             input_names=["numbers", "mask"], output_names=["vectors"],
         )  # fmt: skip
-        quantiser.quantize_dynamic(whole, small, weight_type=quantiser.QuantType.QInt8)
+        with _unadvised():
+            quantiser.quantize_dynamic(whole, small, weight_type=quantiser.QuantType.QInt8)
     whole.unlink()
     return given.but(module=Exported(small, torch.get_num_threads())), small
 

@@ -66,7 +66,7 @@ def taken(log: Iterable[Mapping[str, Any]], bundle: Bundle, *, most: int = MOST)
     new_row = np.concatenate(
         [np.arange(n_known), n_known + np.cumsum(np.isin(np.arange(n_known, len(user_row)), came)) - 1]
     )
-    rows_kept = kept.assign(**{USER: new_row[kept[USER]], VALUE: liked(bundle)})
+    rows_kept = kept.assign(**{USER: new_row[kept[USER]], VALUE: bundle.liked})
     counts.update({"taken": len(kept), "new people": len(people) - n_known})
     return Taken(Interactions(rows_kept, len(people), len(item_row)), people.astype(str), dict(counts))
 
@@ -101,12 +101,6 @@ def _met(rows: pd.DataFrame, bundle: Bundle) -> np.ndarray:
     n_items = histories.shape[1]
     owner = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
     return np.isin(rows[USER].to_numpy() * n_items + rows[ITEM].to_numpy(), owner * n_items + histories.indices)
-
-
-def liked(bundle: Bundle) -> float:
-    """The value that a choice gets in a history: the upper quartile of those that are there."""
-    data = bundle.histories.data
-    return float(np.quantile(data, 0.75)) if len(data) else 1.0
 
 
 def folded(bundle: Bundle, found: Taken, way: str = "histories") -> Bundle:

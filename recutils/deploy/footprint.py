@@ -7,18 +7,16 @@ tells memory (JSON).
 """
 
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from recutils import runs
+from recutils.deploy.process import fresh
+from recutils.deploy.timing import in_turn
 from recutils.tables import Problem
 from recutils.tune.cost import folder_bytes
 
@@ -29,24 +27,6 @@ if TYPE_CHECKING:
 
 BATCH = 32
 LIMIT = 120  # seconds for the process that tells memory
-Calls = Mapping[str, Callable[[], object]]
-
-
-def in_turn(calls: Calls, rounds: int) -> pd.DataFrame:
-    """Seconds of each call in each round: one column a name, one row a round. One round before is not counted.
-
-    Round r begins with call r, so that no call always follows the same one. Raises Problem without calls or rounds.
-    """
-    if not calls or rounds < 1:
-        raise Problem(f"at least one call and one round are needed; got {len(calls)} and {rounds}")
-    names = list(calls)
-    found = np.empty((rounds + 1, len(names)))
-    for number in range(rounds + 1):
-        for place in np.roll(np.arange(len(names)), -number):
-            began = time.perf_counter()
-            calls[names[place]]()
-            found[number, place] = time.perf_counter() - began
-    return pd.DataFrame(found[1:], columns=names)
 
 
 def throughput(
@@ -84,17 +64,9 @@ def memory(folders: Sequence[Path], texts: Sequence[str]) -> list[float]:
     absent = [folder for folder in folders if not (folder / "compact.json").is_file()]
     if absent:
         raise Problem(f"the memory of {absent[0]} could not be measured: no encoder is saved there.")
-    command = [sys.executable, "-m", "recutils.deploy.footprint", *map(str, folders)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    try:
-        done = subprocess.run(
-            command, input=json.dumps(list(texts)), env=environment, capture_output=True, text=True, timeout=LIMIT,
-            check=True,
-        )  # fmt: skip
-    except subprocess.SubprocessError as fault:
-        told = (getattr(fault, "stderr", "") or str(fault)).strip().splitlines()[-1:]
-        raise Problem(f"the memory of {', '.join(map(str, folders))} could not be measured: {' '.join(told)}") from None
-    return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
+    module, names = "recutils.deploy.footprint", [str(folder) for folder in folders]
+    told = fresh(module, *names, given=json.dumps(list(texts)), seconds=LIMIT, what="measuring memory")
+    return [float(value) for value in json.loads(told.splitlines()[-1])]
 
 
 def _grown_each(folders: Sequence[str], texts: Sequence[str]) -> list[float]:

@@ -7,10 +7,7 @@ What resampling keeps and what it cannot tell: see `grow`. `python -m recutils.d
 import gc
 import json
 import os
-import resource
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,8 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recutils import runs
-from recutils.deploy.load import environment
+from recutils.deploy.process import fresh, peak_mb
 from recutils.tables import ITEM, USER, VALUE, Interactions, Problem
 
 KEEP = 0.9  # share of a person's events that a copy of that person keeps
@@ -174,20 +170,10 @@ def measured(work: str, grown: Grown, *, seed: int = 0, seconds: float = 600.0, 
     """
     if work not in WORKS:
         raise Problem(f"work must be one of {', '.join(WORKS)}; got {work!r}")
-    with tempfile.TemporaryDirectory(prefix="recutils-growth-") as folder:
-        out = Path(folder) / "cost.json"
-        job = asdict(grown) | {"path": str(grown.path), "work": work, "seed": seed, "options": options}
-        command = [sys.executable, "-m", "recutils.deploy.growth", json.dumps(job), str(out)]
-        try:
-            subprocess.run(
-                command, env=environment(), check=True, capture_output=True, text=True, timeout=seconds,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.SubprocessError as fault:
-            told = (getattr(fault, "stderr", "") or str(fault)).strip()[-400:]
-            raise Problem(f"{work} on {grown.events:,} events failed: {told} Take fewer events.") from fault
-        found = json.loads(out.read_text(encoding="utf-8"))
-    return Cost(work, grown.events, grown.users, grown.items, **found)
+    job = asdict(grown) | {"path": str(grown.path), "work": work, "seed": seed, "options": options}
+    what = f"{work} on {grown.events:,} events"
+    told = fresh("recutils.deploy.growth", json.dumps(job), seconds=seconds, what=what, cure="Take fewer events.")
+    return Cost(work, grown.events, grown.users, grown.items, **json.loads(told.splitlines()[-1]))
 
 
 def _work(job: dict[str, Any]) -> dict[str, float]:
@@ -199,7 +185,7 @@ def _work(job: dict[str, Any]) -> dict[str, float]:
     path, shape = Path(job["path"]), (job["users"], job["items"])
     _warm_up(ALS)
     gc.collect()
-    base = _peak_mb()
+    base = peak_mb()
     if job["work"].startswith("read"):
         chunks = job["work"] == "read in chunks"
         seconds = _timed(lambda: read_in_chunks(path, *shape) if chunks else read_whole(path, *shape).matrix())
@@ -207,7 +193,7 @@ def _work(job: dict[str, Any]) -> dict[str, float]:
         made = {"popularity": Popularity, "ease": EASE, "als": lambda **more: ALS(seed=job["seed"], **more)}
         known = read_whole(path, *shape)
         seconds = _timed(lambda: made[job["work"]](**job["options"]).fit(known))
-    return {"seconds": seconds, "peak_mb": _peak_mb(), "base_mb": base}
+    return {"seconds": seconds, "peak_mb": peak_mb(), "base_mb": base}
 
 
 def _timed(work: Callable[[], Any]) -> float:
@@ -226,13 +212,5 @@ def _warm_up(als: Any) -> None:
     als(factors=2, iterations=1).fit(Interactions(few, 2, 2))
 
 
-def _peak_mb() -> float:
-    """The most that this process held so far, MB; unlike its parent's, since Linux passes the parent's on at a fork."""
-    for line in Path("/proc/self/status").read_text().splitlines() if sys.platform == "linux" else ():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 if __name__ == "__main__":
-    runs.write_text(Path(sys.argv[2]), json.dumps(_work(json.loads(sys.argv[1]))))
+    sys.stdout.write(json.dumps(_work(json.loads(sys.argv[1]))) + "\n")

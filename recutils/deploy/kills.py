@@ -10,7 +10,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from recutils.deploy.feedback import FeedbackLog, read
+from recutils.deploy.process import fresh
 from recutils.tables import Problem
 
 SIZES = (1, 3, 500, 20)  # events in a call, in turn; 500, the service's limit, are several pages, which can be torn
@@ -132,12 +132,9 @@ def kill(folder: Path, n: int, *, seed: int, writer: str = "log") -> pd.DataFram
     """
     if writer not in WRITERS or not hasattr(os, "fork"):
         raise Problem(f"writer is one of {', '.join(WRITERS)}, on a system with fork; got {writer!r} on {os.name}.")
-    command = [sys.executable, "-m", "recutils.deploy.kills", str(folder), writer, str(n), str(seed)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60 + n)
-    if done.returncode:
-        raise Problem(f"the helper that kills writers failed: {done.stderr[-300:]}")
-    return pd.DataFrame([json.loads(line) for line in done.stdout.splitlines()])
+    arguments = str(folder), writer, str(n), str(seed)
+    told = fresh("recutils.deploy.kills", *arguments, seconds=60 + n, what="the helper that kills writers")
+    return pd.DataFrame([json.loads(line) for line in told.splitlines()])
 
 
 def kill_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

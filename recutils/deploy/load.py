@@ -5,24 +5,21 @@ The generator's process is load_client.py; figures over repeats and rates are lo
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import recutils
 from recutils.deploy.load_client import NO_ANSWER
+from recutils.deploy.process import fresh
 from recutils.tables import Problem
 
 PATIENCE = 10.0  # seconds from its scheduled moment after which a request counts as not answered
 CONNECTIONS = 256  # that the generator opens at most; more requests wait for one, and their clock runs
+REFUSED = (429, 503)  # too many requests of one caller, or of all
 Ask = tuple[str, str, Any]  # method, path with query, and a body for JSON or None
 
 
@@ -72,19 +69,30 @@ class Load:
         """Good answers per second."""
         return float(self.good.sum() / self.seconds)
 
+    @property
+    def refused(self) -> np.ndarray:
+        """(n,) bool: turned away, so that no list was made."""
+        return np.isin(self.status, REFUSED)
+
     def statuses(self) -> dict[int, int]:
         """How many of each status; 0 for no answer."""
         return dict(sorted(Counter(self.status.tolist()).items()))
 
     def percentile(self, share: float, of: np.ndarray | None = None) -> float:
-        """The latency in ms that this share (0..1) of the requests that were taken does not exceed.
+        """The latency in ms that this share (0..1) of the requests that were taken does not exceed: see `percentile`.
 
-        Taken: all but the refused (429, 503). No answer counts as infinitely late, so that losing requests cannot
-        make the figure better; NaN where nothing was taken. of: other times (n,) than the latency.
+        Taken: all but the refused. of: other times (n,) than the latency.
         """
-        taken = ~np.isin(self.status, (429, 503))
-        times = np.sort(np.nan_to_num((self.latency_ms if of is None else of)[taken], nan=np.inf))
-        return float(times[min(len(times) - 1, int(np.ceil(share * len(times))) - 1)]) if len(times) else np.nan
+        return percentile((self.latency_ms if of is None else of)[~self.refused], share)
+
+
+def percentile(times: np.ndarray, share: float) -> float:
+    """The smallest of the times (n,) that this share (0..1) of them does not exceed; NaN of none.
+
+    A missing time (no answer) counts as infinitely late, so that losing requests cannot make the figure better.
+    """
+    ordered = np.sort(np.nan_to_num(times, nan=np.inf))
+    return float(ordered[max(0, int(np.ceil(share * len(ordered))) - 1)]) if len(ordered) else np.nan
 
 
 def offered(
@@ -135,25 +143,15 @@ def _run(
 ) -> Load:  # fmt: skip
     job |= {"url": url, "requests": list(requests), "headers": dict(headers or {}), "patience": patience}
     last = job["due"][-1] if job["due"] else patience * len(requests) / job["callers"]
-    command = [sys.executable, "-m", "recutils.deploy.load_client"]
-    try:
-        done = subprocess.run(
-            command, input=json.dumps(job), capture_output=True, text=True, check=True, env=environment(),
-            timeout=last + patience * (1 + 3 * bool(job["callers"])) + 30,
-        )  # fmt: skip
-    except subprocess.SubprocessError as fault:
-        told = (getattr(fault, "stderr", "") or str(fault))[-600:]
-        raise Problem(f"the load generator failed: {told}. Is the service at {url} running?") from fault
-    return _load(json.loads(done.stdout), rate)
+    limit = last + patience * (1 + 3 * bool(job["callers"])) + 30
+    told = fresh(
+        "recutils.deploy.load_client", given=json.dumps(job), seconds=limit, what="the load generator",
+        cure=f"Is the service at {url} running?",
+    )  # fmt: skip
+    return _load(json.loads(told), rate)
 
 
 def _load(told: dict[str, Any], rate: float | None) -> Load:
     times = {name: np.array(told[name], dtype=np.float64) for name in ("scheduled", "sent", "ended")}
     status = np.array(told["status"], dtype=np.int64)
     return Load(rate=np.nan if rate is None else float(rate), status=status, own_cpu=told["own_cpu"], **times)
-
-
-def environment() -> dict[str, str]:
-    """The environment for a process of this same package, wherever it was imported from."""
-    home = str(Path(recutils.__file__).resolve().parents[1])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))}

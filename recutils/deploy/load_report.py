@@ -4,10 +4,10 @@ Nothing is sent here but through load.py. Seconds are costs: they go to a run's 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +15,13 @@ import pandas as pd
 
 from recutils.deploy.batcher import Batcher
 from recutils.deploy.load import Ask, Load, offered
+from recutils.deploy.timing import in_turn
 from recutils.tables import Problem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
-REFUSED = (429, 503)
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def _summed(loads: Sequence[Load]) -> dict[str, Any]:
 
 def told(load: Load) -> dict[str, Any]:
     """One load as a row: rates per second, latencies in ms, shares of the requests offered."""
-    failed = ~load.good & ~np.isin(load.status, REFUSED)
+    failed = ~load.good & ~load.refused
     row = {"offered": load.rate, "requests": len(load.status), "answered": load.throughput}
     row |= {name: load.percentile(share) for name, share in SHARES.items()}
-    row |= {"refused": float(np.isin(load.status, REFUSED).mean()), "failed": float(failed.mean())}
+    row |= {"refused": float(load.refused.mean()), "failed": float(failed.mean())}
     return row | {"own cpu": load.own_cpu / load.seconds}
 
 
@@ -143,16 +143,13 @@ def batching(
     """
     if not texts or not sizes:
         raise Problem(f"batching is measured on texts and sizes; got {len(texts)} and {len(sizes)}")
-    encode(texts[:1])  # loaded and warm
-    found: dict[int, list[float]] = {size: [] for size in sizes}
-    for number in range(repeats):
-        for size in list(sizes)[:: 1 if number % 2 == 0 else -1]:
-            found[size].append(len(texts) / _seconds(encode, texts, size, callers))
-    rows = [(size, *vars(spread(values)).values()) for size, values in found.items()]
+    speeds = len(texts) / in_turn({size: partial(_asked, encode, texts, size, callers) for size in sizes}, repeats)
+    rows = [(size, *vars(spread(speeds[size])).values()) for size in sizes]
     return pd.DataFrame(rows, columns=["most together", "texts per s", "lowest", "highest"])
 
 
-def _seconds(encode: Callable[[Sequence[str]], np.ndarray], texts: Sequence[str], size: int, callers: int) -> float:
+def _asked(encode: Callable[[Sequence[str]], np.ndarray], texts: Sequence[str], size: int, callers: int) -> None:
+    """All texts asked of one batcher by so many callers at once."""
     batcher = Batcher(encode, most=size)
 
     async def caller(own: Sequence[str]) -> None:
@@ -162,10 +159,8 @@ def _seconds(encode: Callable[[Sequence[str]], np.ndarray], texts: Sequence[str]
     async def everybody() -> None:
         await asyncio.gather(*[caller(texts[number::callers]) for number in range(callers)])
 
-    started = time.perf_counter()
     try:
         with ThreadPoolExecutor(1) as other:  # a notebook's own thread has a loop already
             other.submit(lambda: asyncio.run(everybody())).result()
     finally:
         batcher.close()
-    return time.perf_counter() - started

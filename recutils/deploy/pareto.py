@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from recutils.deploy.trial import Loss
 from recutils.present import COLOURS, MARKERS
+from recutils.rank.business import efficient
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,13 +21,8 @@ def front(gains: Mapping[str, float], lost: Mapping[str, Loss]) -> list[str]:
 
     gains: name -> what is better when larger. The losses are point estimates, so that near neighbours are a toss.
     """
-
-    def beaten(name: str) -> bool:
-        mine = gains[name], -lost[name].share
-        rivals = [(gains[other], -lost[other].share) for other in gains if other != name]
-        return any(one[0] >= mine[0] and one[1] >= mine[1] and one != mine for one in rivals)
-
-    return [name for name in gains if not beaten(name)]
+    points = np.array([[gain, -lost[name].share] for name, gain in gains.items()])
+    return [name for name, kept in zip(gains, efficient(points), strict=True) if kept]
 
 
 def draw(axes: "tuple[Axes, Axes]", costs: pd.DataFrame, lost: Mapping[str, Loss]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from recutils.deploy.alerts import Watch, scraped
+from recutils.deploy.alerts import WINDOWED, Watch, scraped
 from recutils.deploy.bundle import TEXT, Bundle, Reader
 from recutils.deploy.engine import Answer, Encode, Engine
 from recutils.deploy.recent import Recent
@@ -211,11 +211,10 @@ async def rehearse(
 
 
 def _gauges(scrape: Mapping[Any, float]) -> dict[str, float]:
-    kept = ("recutils_cold", "recutils_unknown", "recutils_coverage", "recutils_drift")
     return {
         " ".join([name, *(value for _, value in labels)]): number
         for (name, labels), number in scrape.items()
-        if name.startswith(kept)
+        if name.startswith(WINDOWED)
     }
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from recutils.deploy.load import environment
+from recutils.deploy.process import environment, peak_mb
 from recutils.deploy.service import LOADING
 from recutils.deploy.shelf import Shelf
 from recutils.tables import Problem
@@ -53,12 +53,8 @@ class Running:
         return sum(one.memory_info().rss for one in (own, *own.children(recursive=True))) / 1e6
 
     def peak_memory(self) -> float:
-        """The most that its process held so far, MB; what it holds now where the system does not tell."""
-        with suppress(OSError):
-            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM"):
-                    return int(line.split()[1]) * 1024 / 1e6
-        return self.memory()
+        """The most that its process held so far, MB."""
+        return peak_mb(self.process.pid)
 
     def said(self) -> str:
         """What the service wrote to its output and its log so far."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recutils import runs
-from recutils.deploy.bundle import MANIFEST, Bundle, checked, save
+from recutils.deploy.bundle import Bundle, checked, save
 from recutils.tables import Problem
 
 KEPT = 5  # versions that stay on the shelf, the served one included
@@ -55,7 +55,8 @@ class Shelf:
         shutil.rmtree(fresh, ignore_errors=True)
         try:
             version = checked(save(bundle, fresh))["version"]
-            if not (self.folder(version) / MANIFEST).is_file():
+            if not self._holds(version):
+                self._put_away(self.folder(version))
                 os.replace(fresh, self.folder(version))
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -75,12 +76,25 @@ class Shelf:
     def _serve(self, served: list[str]) -> None:
         runs.write_text(self.pointer, json.dumps({"served": served[-KEPT:]}, indent=1) + "\n")
 
+    def _holds(self, version: str) -> bool:
+        """Whether the version lies here as it was published."""
+        try:
+            checked(self.folder(version))
+        except Problem:
+            return False
+        return True
+
     def _tidy(self) -> None:
         kept = set(self.history())
         for path in list((self.place / "versions").iterdir()):
             if path.name not in kept and not path.name.startswith("."):
-                gone = path.with_name(f".gone.{path.name}")
-                shutil.rmtree(gone, ignore_errors=True)
-                os.replace(path, gone)  # a kill halfway must leave no half bundle under its name
+                self._put_away(path)
         for path in (self.place / "versions").glob(".gone.*"):
             shutil.rmtree(path, ignore_errors=True)
+
+    def _put_away(self, path: Path) -> None:
+        """Take a folder from its name at once: a kill while it is removed must leave no half bundle there."""
+        gone = path.with_name(f".gone.{path.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        if path.exists():
+            os.replace(path, gone)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from recutils import runs
-from recutils.deploy.load import environment
+from recutils.deploy.process import environment
 from recutils.tables import Problem
 
 if TYPE_CHECKING:

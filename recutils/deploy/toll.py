@@ -2,16 +2,15 @@
 depend on the machine; they are shown and stored as costs, never as results.
 """
 
-import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from recutils.deploy.drift import Reference
 from recutils.deploy.engine import Engine
 from recutils.deploy.replay import Ask, answered
 from recutils.deploy.telemetry import Telemetry
+from recutils.deploy.timing import in_turn
 
 
 def toll(engine: Engine, reference: Reference, asks: Sequence[Ask], k: int, *, rounds: int = 30) -> pd.DataFrame:
@@ -27,11 +26,7 @@ def toll(engine: Engine, reference: Reference, asks: Sequence[Ask], k: int, *, r
         "noting it": (lambda: [telemetry.listed(answer) for answer in answers], len(asks)),
         "reading the window (once a scrape)": (telemetry.samples, 1),
     }
-    taken: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(rounds + 1):
-        for name, (call, n) in kinds.items():
-            started = time.perf_counter()
-            call()
-            taken[name].append(1e6 * (time.perf_counter() - started) / n)
-    rows = [(name, *np.quantile(one[1:], [0.5, 0.1, 0.9]), rounds) for name, one in taken.items()]
+    seconds = in_turn({name: call for name, (call, _) in kinds.items()}, rounds)
+    micro = {name: 1e6 * seconds[name] / n for name, (_, n) in kinds.items()}
+    rows = [(name, *one.quantile([0.5, 0.1, 0.9]), rounds) for name, one in micro.items()]
     return pd.DataFrame(rows, columns=["what", "median us", "p10", "p90", "rounds"])

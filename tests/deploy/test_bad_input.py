@@ -13,29 +13,15 @@ import pytest
 from recutils.deploy import feedback as logging_of_events
 from recutils.deploy.access import READ, SKEW, KeyFile, Keys, new_key
 from recutils.deploy.batcher import Batcher
-from recutils.deploy.bundle import Reader
 from recutils.deploy.feedback import read
 from recutils.deploy.service import Settings
 from recutils.deploy.shelf import Shelf
-from recutils.tables import Dataset, Problem
-from tests.deploy.test_engine import bundle, encode
-from tests.deploy.test_service import serve
+from recutils.tables import Problem
+from tests.deploy.test_engine import encode
+from tests.deploy.test_service import opened, serve
 
 EVENT = {"id": "a", "user_id": "u1", "item_id": "i1", "kind": "click", "time": "2000-01-01T00:00:00Z"}
 PATH = "/v1/users/u3/recommendations"
-
-
-@pytest.fixture
-def shelf(dataset: Dataset, tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path / "shelf")
-    shelf.publish(bundle(dataset))
-    return shelf
-
-
-def opened(shelf: Shelf, **more: object) -> Settings:
-    return Settings(
-        shelf, open_to_all=True, encode=encode, reader=Reader("planted", "0" * 64, 3), poll_seconds=0, **more
-    )
 
 
 def test_unknown_and_odd_ids_get_what_is_popular_and_are_told_so(shelf: Shelf) -> None:

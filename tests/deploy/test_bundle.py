@@ -177,6 +177,18 @@ def _whole_or_gone(shelf: Shelf) -> None:
         assert folder.name not in shelf.history()
 
 
+def test_what_a_kill_left_half_removed_is_never_taken_for_a_version(dataset: Dataset, tmp_path: Path) -> None:
+    shelf, whole = Shelf(tmp_path / "shelf"), made(dataset)
+    place = shelf.publish(whole)
+    (place / "model" / "arrays.safetensors").unlink()  # as `rmtree` stands when it is killed
+    assert shelf.publish(whole) == place and checked(place)["version"] == place.name
+    old = shelf.folder("0123456789ab")
+    old.mkdir()
+    (old / "manifest.json").write_text("{}")
+    shelf.publish(whole)
+    assert sorted(path.name for path in place.parent.iterdir()) == [place.name]
+
+
 @pytest.mark.slow
 def test_a_publisher_killed_at_any_moment_leaves_a_whole_bundle(tmp_path: Path) -> None:
     shelf, root = Shelf(tmp_path / "shelf"), Path(__file__).resolve().parents[2]

@@ -9,6 +9,7 @@ from recutils.deploy import cli_serve
 from recutils.deploy.access import Keys
 from recutils.deploy.bundle import load
 from recutils.deploy.engine import PERSONAL, Engine
+from recutils.deploy.feedback import FeedbackLog
 from recutils.deploy.shelf import Shelf
 
 
@@ -40,7 +41,17 @@ def test_a_bundle_of_real_films_answers_and_can_be_rolled_back(tmp_path: Path, c
     assert bundle.model.name == "ease" and 0 < figures["popularity"] < figures["ease"]
     found = Engine(bundle).for_user("196", 10)
     assert found.how == PERSONAL and len(found.items) == 10
-    assert main(["bundle", "--rollback", "--shelf", str(shelf)]) == 0
+    log = FeedbackLog(tmp_path / "log")
+    log.append([{"id": "a", "user": "new one", "item": "50", "kind": "choose", "time": "2000-01-01T00:00:00+00:00"}])
+    log.close()
+    capsys.readouterr()
+    assert main(["bundle", "--fold", str(tmp_path / "log"), "--shelf", str(shelf)]) == 0
+    assert "taken: 1, new people: 1" in capsys.readouterr().out
+    assert Engine(load(Shelf(shelf).current())).for_user("new one", 10).how == PERSONAL
+    assert main(["bundle", "--fold", str(shelf), "--shelf", str(shelf)]) == 2
+    assert "holds no feedback log" in capsys.readouterr().err
+    for _ in range(2):
+        assert main(["bundle", "--rollback", "--shelf", str(shelf)]) == 0
     assert load(Shelf(shelf).current()).model.name == "popularity"
     assert main(["bundle", "--model", "svd", "--encoder", "", "--shelf", str(shelf)]) == 2
     assert "a bundle serves" in capsys.readouterr().err

@@ -109,4 +109,4 @@ def test_a_model_without_values_takes_liked_items(dataset: Dataset) -> None:
     ones = dataset.interactions.only(np.ones(len(dataset.interactions), dtype=bool))
     rows = pd.DataFrame({"user": ones.user, "item": ones.item, "value": 1.0})
     flat = Dataset("flat", type(ones)(rows, ones.n_users, ones.n_items), dataset.users, dataset.items, explicit=False)
-    assert Engine(bundle(flat), encode)._liked == 1.0
+    assert bundle(flat).liked == 1.0

@@ -111,7 +111,7 @@ def test_a_stranger_becomes_known_through_the_shelf(served: Bundle, tmp_path: Pa
     second = load(shelf.current())
     found = Engine(second).for_user("new", 3)
     assert found.how == PERSONAL and not {1, 3} & set(found.items) and second.version != first.version
-    assert second.data["renewed"] == "histories" and second.histories[[40]].data.tolist() == [fold_in.liked(served)] * 2
+    assert second.data["renewed"] == "histories" and second.histories[[40]].data.tolist() == [served.liked] * 2
     renew(shelf, second, [event(1)])
     assert shelf.current().name == second.version, "nothing new, nothing published"
 

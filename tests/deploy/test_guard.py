@@ -15,20 +15,12 @@ from recutils.deploy.guard import HEADERS, Guard, Limits, needed
 from recutils.deploy.service import Settings
 from recutils.deploy.shelf import Shelf
 from recutils.deploy.telemetry import Telemetry
-from recutils.tables import Dataset
-from tests.deploy.test_engine import bundle, encode
+from tests.deploy.test_engine import encode
 from tests.deploy.test_service import serve
 
 PATH = "/v1/users/u3/recommendations"
 READER = Reader("planted", "0" * 64, 3)
 Handler = Callable[[dict, Callable, Callable], Awaitable[None]]
-
-
-@pytest.fixture
-def shelf(dataset: Dataset, tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path / "shelf")
-    shelf.publish(bundle(dataset))
-    return shelf
 
 
 async def fine(scope: dict, receive: Callable, send: Callable) -> None:

@@ -15,7 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from recutils.deploy.load import environment, offered
+from recutils.deploy.load import offered
+from recutils.deploy.process import environment
 from recutils.deploy.running import Running, listening, running
 from recutils.deploy.shelf import Shelf
 from recutils.tables import Dataset, Problem

@@ -44,13 +44,6 @@ def serve(asked: Settings, steps: Steps) -> None:
     asyncio.run(all_steps())
 
 
-@pytest.fixture
-def shelf(dataset: Dataset, tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path / "shelf")
-    shelf.publish(bundle(dataset))
-    return shelf
-
-
 def opened(shelf: Shelf, **more: object) -> Settings:
     return Settings(shelf, open_to_all=True, encode=encode, reader=READER, poll_seconds=0, **more)
 

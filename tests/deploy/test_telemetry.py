@@ -88,13 +88,6 @@ def test_the_exposition_holds_no_id_and_only_known_labels() -> None:
     assert 'recutils_reloads_total{result="refused"} 0.0' in text, "a rate needs a 0 to rise from"
 
 
-@pytest.fixture
-def shelf(dataset: Dataset, tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path / "shelf")
-    shelf.publish(bundle(dataset))
-    return shelf
-
-
 def test_the_service_exports_cold_unknown_cache_and_drift(shelf: Shelf, dataset: Dataset) -> None:
     features = {"length": Feature.of(np.random.default_rng(0).normal(3, 1, 500))}
     Reference(features, dataset.item_ids.values.astype(str), coordinates(dataset.interactions.matrix())).save(

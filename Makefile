@@ -33,8 +33,10 @@ report: setup  ## Run the notebooks, write the reports (PROFILE, ONLY, JOBS, FOR
 smoke: override PROFILE := smoke
 smoke: report  ## The same on thinned data, minutes
 
+# One thread a worker: threads of two workers that wait for each other's cores made single tests ten times slower.
 test: setup  ## Run the test suite (ARGS='-k word')
-	@HF_HUB_OFFLINE=1 $(VENV) -m pytest -q -n "$(JOBS)" --dist loadgroup $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 HF_HUB_OFFLINE=1 \
+	  $(VENV) -m pytest -q -n "$(JOBS)" --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## Check style, imports and that notebooks are stored without outputs
 	@$(VENV) -m ruff check .

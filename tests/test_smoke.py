@@ -25,7 +25,7 @@ LACKING = {  # notebooks whose optional packages are not installed here: "not ru
     if notebook.declared.get("extra") and not extras.installed(Project(ROOT), notebook.declared["extra"])
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,7 @@ class Execution:
             if self.stopped is None:
                 return None
             self.kill()
+        self.peak = max(self.peak, told_peak(self.folder))
         return self.stopped or read_end(self.job, self.folder, self.process.returncode)
 
     def _over_limit(self) -> End | None:
@@ -115,6 +116,14 @@ def resident(pid: int) -> int:
         except psutil.Error:  # it ended between the two calls
             continue
     return total
+
+
+def told_peak(folder: Path) -> int:
+    """The most memory that a notebook's own process saw (bytes); 0 where it could not tell, since it was killed."""
+    try:
+        return int((folder / ".ipython" / "peak").read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def environment(project: Project, job: Job, folder: Path, run: Path) -> dict[str, str]:

@@ -4,16 +4,19 @@ It is started as a script, `python -P worker.py <arguments of papermill>`, and i
 """
 
 import os
+import resource
 import runpy
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 
 POLL_SECONDS = 0.5
 # Optional imports of papermill's readers and of nbformat's checker: a second and 80 MB for each notebook, used by none.
 NOT_NEEDED = ("rfc3987_syntax", "pyarrow", "pyarrow.fs")
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 def _end_with_runner(runner: int) -> None:
@@ -28,7 +31,24 @@ def _end_with_runner(runner: int) -> None:
     os._exit(143)
 
 
+def _tell_peak() -> None:
+    """Leave the most memory of the kernel and of this process (bytes) in a file; the runner may look too rarely."""
+    most = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    (Path(os.environ["RECUTILS_OUT"]) / ".ipython" / "peak").write_text(str(most * RSS_UNIT))
+
+
+def _execute() -> None:
+    """papermill with the arguments of this process. The kernel is ended at once: one full of models takes seconds."""
+    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # None stands for "not installed"
+    from nbclient import NotebookClient
+
+    NotebookClient.shutdown_kernel.default_value = "immediate"
+    runpy.run_module("papermill", run_name="__main__", alter_sys=True)
+
+
 if __name__ == "__main__":
     threading.Thread(target=_end_with_runner, args=(int(os.environ["RECUTILS_RUNNER"]),), daemon=True).start()
-    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # None stands for "not installed"
-    runpy.run_module("papermill", run_name="__main__", alter_sys=True)
+    try:
+        _execute()
+    finally:
+        _tell_peak()

@@ -19,6 +19,7 @@ from recutils.tune.states import Base, States, states_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+GUESSED = 200  # texts whose hidden words are guessed
 CODE = (
     *MODULES, "recutils.tune.domain", "recutils.tune.reading", "recutils.tune.baselines",
 )  # fmt: skip
@@ -60,8 +61,8 @@ class Domains:
         """What the encoder answers after reading the domain `name` in the way `how` ("" reads nothing).
 
         probed, tuned: the domains asked about by a probe and by tuning. "NAME, probe SEED" and "NAME, tuned SEED" hold
-        probabilities for the validation texts, then the test texts. "NAME, words": each of 200 validation texts' loss
-        at hidden words. Kept by content.
+        probabilities for the validation texts, then the test texts. "NAME, words": loss at hidden words of each of
+        GUESSED validation texts (at most those asked). Kept by content.
         """
         texts = self.read_by(name) if how else ()
         names = sorted({*probed, *tuned})
@@ -87,7 +88,7 @@ class Domains:
         found: Arrays = {}
         for name in dict.fromkeys((*probed, *tuned)):
             states = self._of(name, self._some(name))
-            guessed = self.data[name].only(self.cuts[name].valid[:200]).texts
+            guessed = self.data[name].only(self.asked(name, "valid")[:GUESSED]).texts
             found[f"{name}, words"] = domain.word_loss(self.base, model, guessed)
             for seed in range(self.n_seeds):
                 if name in probed:

@@ -66,9 +66,10 @@ audit: setup  ## Look over packages, code, keys, bundles: what protects this is 
 extra-%: setup
 	@$(VENV) tools/extra.py "$*"
 
-clean:  ## Remove runs and caches; downloads stay
-	@rm -rf reports/runs data/interim .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean:  ## Remove runs, caches and kept trainings; downloads and the shelf of bundles stay
+	@find data/interim -mindepth 1 -maxdepth 1 ! -name shelf -exec rm -rf {} + 2>/dev/null || true
+	@rm -rf reports/runs .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
-clean-all: clean  ## Remove .venv and vectors too; data/raw and data/checkpoints stay
-	@rm -rf .venv .venv-setup.log .venv-setup.lock recutils.egg-info data/vectors
+clean-all: clean  ## Remove .venv, vectors and the shelf too; data/raw and data/checkpoints stay
+	@rm -rf data/interim .venv .venv-setup.log .venv-setup.lock recutils.egg-info data/vectors

@@ -282,11 +282,16 @@ def test_help_names_every_goal(tmp_path: Path) -> None:
 
 def test_clean_leaves_downloads_alone(tmp_path: Path) -> None:
     root = tree(tmp_path / "tree")
-    for name in ("data/raw/ml-100k/a", "data/checkpoints/b", "reports/runs/c", "data/interim/d", ".venv/e"):
+    for name in ("data/raw/ml-100k/a", "data/checkpoints/b", "reports/runs/c", "data/interim/d", ".venv/e",
+                 "data/interim/shelf/f"):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("")
     assert make(root, "clean").returncode == 0
     kept = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and len(path.name) == 1}
-    assert kept == {"data/raw/ml-100k/a", "data/checkpoints/b", ".venv/e"}
+    assert kept == {"data/raw/ml-100k/a", "data/checkpoints/b", ".venv/e", "data/interim/shelf/f"}
     assert make(root, "clean-all").returncode == 0
-    assert not (root / ".venv").exists() and (root / "data/raw/ml-100k/a").exists()
+    assert (
+        not (root / ".venv").exists()
+        and not (root / "data/interim").exists()
+        and (root / "data/raw/ml-100k/a").exists()
+    )

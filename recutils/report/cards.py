@@ -77,7 +77,9 @@ def notebooks_table(notebooks: Iterable[Notebook], run: dict[str, Any], folder: 
         memory = f"{entry['peak_mb']:,.0f} MB" if entry.get("peak_mb") is not None else ""
         link = f"[{notebook.title}]({folder}{notebook.name}.ipynb)"
         rows.append([notebook.name, link, notebook.card.get("Needs", ""), notebook.card.get("Makes", ""), time, memory])
-    return markdown_table(["notebook", "question", "needs", "makes", "time", "peak memory"], rows)
+    table = markdown_table(["notebook", "question", "needs", "makes", "time", "peak memory"], rows)
+    total = sum(entry["seconds"] or 0 for entry in measured.values())
+    return table + (f"\n\nTogether {span(total)} of notebook time." if total else "")
 
 
 def between(text: str, name: str, content: str, where: str) -> str:

@@ -1,9 +1,11 @@
-"""The commands `python -m recutils data list | card | fetch | verify`. They print; the work is done in `fetch`."""
+"""The commands `python -m recutils data list | card | fetch | verify | guess`. They print; the work is done elsewhere."""
 
 import argparse
 import sys
 import textwrap
+from pathlib import Path
 
+from recutils import runs
 from recutils.data import cache, catalogue
 from recutils.data.catalogue import Entry
 from recutils.data.fetch import fetch, verify
@@ -12,8 +14,8 @@ from recutils.tables import Problem
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `data` and its four commands; each sets `handler`, which takes the arguments and returns the exit code."""
-    parser = subparsers.add_parser("data", help="data sets and checkpoints: list, card, fetch, verify")
+    """Add `data` and its commands; each sets `handler`, which takes the arguments and returns the exit code."""
+    parser = subparsers.add_parser("data", help="data sets and checkpoints: list, card, fetch, verify, guess")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = commands.add_parser("list", help="every entry of the catalogue, and whether it is cached")
     one.set_defaults(handler=show_list)
@@ -28,6 +30,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     one = commands.add_parser("verify", help="full hashes of what is cached; exit code 1 when something is damaged")
     one.add_argument("names", metavar="NAME", nargs="*")
     one.set_defaults(handler=verify_all)
+    one = commands.add_parser("guess", help="a dataset.toml proposed for a folder of your own, each line with its reason")
+    one.add_argument("folder", metavar="FOLDER", type=Path)
+    one.add_argument("--write", action="store_true", help="keep it as FOLDER/dataset.toml; an existing one stays")
+    one.set_defaults(handler=guess)
 
 
 def state(entry: Entry) -> str:
@@ -96,6 +102,23 @@ def fetch_all(arguments: argparse.Namespace) -> int:
             failures += 1
             print(f"error: {fault}", file=sys.stderr)
     return 2 if failures else 0
+
+
+def guess(arguments: argparse.Namespace) -> int:
+    """Print the dataset.toml proposed for a folder, or write it. Raises Problem when there is one already."""
+    from recutils.data.guess import propose
+
+    if not arguments.folder.is_dir():
+        raise Problem(f"{arguments.folder} is no folder. Name the folder that holds your tables (CSV files).")
+    text, place = propose(arguments.folder).to_toml(), arguments.folder / "dataset.toml"
+    if not arguments.write:
+        print(text, end="")
+        return 0
+    if place.exists():
+        raise Problem(f"{place} is there already and is left as it is. Move it away, or print the proposal only.")
+    runs.write_text(place, text)
+    print(f"{place}: read each line and correct what is wrong")
+    return 0
 
 
 def verify_all(arguments: argparse.Namespace) -> int:

@@ -64,12 +64,13 @@ class Proposal:
         return "\n".join(lines) + "\n"
 
 
-def propose(folder: Path) -> Proposal:
+def propose(folder: str | Path) -> Proposal:
     """Guesses on the files, columns and cells of a folder. Raises Problem when no table of events can be made out.
 
     A guess is sure when a column's name and its cells agree, likely when one of them speaks clearly and the other does
     not speak against it, and unsure when only the cells speak, or when another column would do nearly as well.
     """
+    folder = Path(folder)
     tables = tables_of(folder)
     events, items, key = pair(tables)
     guesses = [Guess("files", "interactions", events.path.name, *_file_reason(tables, events, items))]
@@ -232,8 +233,11 @@ def _cells(events: CsvTable, columns: Mapping[str, str], dates: Mapping[str, Gue
 def _rules(events: CsvTable, items: CsvTable | None, columns: Mapping[str, str]) -> list[Guess]:
     """What should become of broken rows and repeated pairs: proposals that lose something, so each says how much."""
     dropped = events.dropped + (items.dropped if items is not None else 0)
-    found = [Guess("rules", "broken", "skip", UNSURE if dropped > 0.05 * len(events.rows) else LIKELY,
-                   f"{dropped:,} records have another number of cells than the header")]  # fmt: skip
+    found = []
+    if dropped:  # without a broken row the default stays: a later one is an error
+        sure = UNSURE if dropped > 0.05 * len(events.rows) else LIKELY
+        why = f"{dropped:,} records have another number of cells than the header"
+        found.append(Guess("rules", "broken", "skip", sure, why))
     if USER_ID in columns and ITEM_ID in columns:
         again = int(events.rows.duplicated([columns[USER_ID], columns[ITEM_ID]]).sum())
         if again:

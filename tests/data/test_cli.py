@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from recutils.data import cli
+from recutils.data.folder import read_folder
 from recutils.tables import Problem
 
 
@@ -80,3 +81,22 @@ def test_verify_tells_by_its_exit_code(shop, capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert "planted: deep/notes.txt is missing" in text
     assert "Cure: python -m recutils data fetch planted" in text
+
+
+def test_a_folder_of_ones_own_gets_a_proposal_that_reads_it(tmp_path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    rows = "".join(f"k{n % 7};a{n % 5};{n % 5 + 1},5;{1 + n % 28}.03.2024\n" for n in range(60))
+    (folder / "Bestellungen.csv").write_text("Kunde;Artikel;Sterne;Datum\n" + rows)
+    (folder / "Waren.csv").write_text("Artikel;Titel\n" + "".join(f"a{n};Ware {n}\n" for n in range(5)))
+    assert run("guess", str(folder)) == 0
+    printed = capsys.readouterr().out
+    for part in ('interactions = "Bestellungen.csv"', 'user_id = "Kunde"', 'value = "Sterne"', 'time = "Datum"'):
+        assert part in printed
+    assert not (folder / "dataset.toml").exists()
+    assert run("guess", str(folder), "--write") == 0 and (folder / "dataset.toml").read_text() == printed
+    assert set(read_folder(folder).interactions.value) <= {1.5, 2.5, 3.5, 4.5, 5.5}
+    with pytest.raises(Problem, match="left as it is"):
+        run("guess", str(folder), "--write")
+    with pytest.raises(Problem, match="no folder"):
+        run("guess", str(folder / "absent"))

@@ -166,17 +166,23 @@ def is_key_file(path: Path) -> bool:
 
 
 def modes(root: Path, keys: Sequence[Path] = (), feedback: Sequence[Path] = ()) -> list[Line]:
-    """May others read or change keys and feedback? Those that were named,
-    and those found beside the project's data."""
+    """May others read or change keys and feedback? Those that were named, and those found in the project's own folder
+    and beside its data: files there, and folders one level below."""
     around = [root, root / "data" / "interim"]
-    files = {*keys, *(path for place in around for path in place.glob("*.json") if is_key_file(path))}
-    folders = {*feedback, *(path.parent for path in (root / "data" / "interim").glob("*/events-*.jsonl"))}
-    faults = [f"{path} is not there" for path in (*files, *folders) if not path.exists()]
-    faults += [
-        f"{path} has mode {_mode(path):03o}" for path in (*files, *folders) if path.exists() and _mode(path) & 0o077
-    ]
-    fine = f"{len(files)} files of keys and {len(folders)} folders of feedback are their owner's alone"
-    return judged("permissions", sorted(faults), fine, "chmod 600 a file, chmod 700 a folder")
+    files = [*keys, *(path for place in around for path in place.glob("*.json") if is_key_file(path))]
+    folders = [*feedback, *(path.parent for place in around for path in place.glob("*/events-*.jsonl"))]
+    return [*_modes("files of keys", files, "--keys FILE"), *_modes("folders of feedback", folders, "--feedback DIR")]
+
+
+def _modes(what: str, paths: Iterable[Path], option: str) -> list[Line]:
+    """A path that is named twice, or in two ways, counts once."""
+    found = sorted({path.resolve() for path in paths})
+    if not found:
+        return [Line("permissions", UNKNOWN, f"{what}: none found.", f"name those elsewhere: ARGS='{option}'")]
+    faults = [f"{path} is not there" for path in found if not path.exists()]
+    faults += [f"{path} has mode {_mode(path):03o}" for path in found if path.exists() and _mode(path) & 0o077]
+    fine = f"{what}: {len(found)}, their owner's alone"
+    return judged("permissions", faults, fine, "chmod 600 a file, chmod 700 a folder")
 
 
 def _mode(path: Path) -> int:

@@ -16,6 +16,7 @@ class Batcher:
         self._encode, self._most = encode, most
         self._waiting: list[tuple[str, asyncio.Future[np.ndarray]]] = []
         self._running: asyncio.Task[None] | None = None
+        self.busy = False  # whether the thread is encoding, or loading what encodes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
 
     async def vector(self, text: str) -> np.ndarray:
@@ -39,7 +40,7 @@ class Batcher:
     async def _answer(self, batch: list[tuple[str, asyncio.Future[np.ndarray]]]) -> None:
         texts = [text for text, _ in batch]
         try:
-            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
+            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._encoded, texts)
         except Exception as fault:  # noqa: BLE001 - whoever waits gets it
             for _, future in batch:
                 if not future.done():
@@ -48,6 +49,13 @@ class Batcher:
         for (_, future), vector in zip(batch, vectors, strict=True):
             if not future.done():  # its caller may have gone
                 future.set_result(vector)
+
+    def _encoded(self, texts: Sequence[str]) -> np.ndarray:
+        self.busy = True
+        try:
+            return self._encode(texts)
+        finally:
+            self.busy = False
 
     def close(self) -> None:
         """Let the thread end after what it does now."""

@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,26 @@ from recutils.deploy.access import SCOPES, KeyFile, Keys, new_key
 from recutils.tables import Problem
 
 SHELF = runs.DATA / "interim" / "shelf"
+NEW = {"data": "ml-100k", "model": "ease", "encoder": "minilm"}  # what a new bundle is made of
+WAYS = {
+    "histories": "only what people did is remembered, the model's weights stay (--way refit fits them anew)",
+    "learn": "histories, and the model took the events in",
+    "refit": "histories, and the model was fitted anew on all of them",
+}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the three commands; their handlers take the arguments and return the exit code."""
     build = subparsers.add_parser("bundle", help="fit a model and put it on the shelf, or go back to the one before")
-    build.add_argument("--data", default="ml-100k", help="a data set's name, or a folder of your own (default ml-100k)")
-    build.add_argument("--model", default="ease", help="the model (default ease)")
-    build.add_argument("--encoder", default="minilm", help='a checkpoint for texts; "" for none (default minilm)')
-    build.add_argument("--rollback", action="store_true", help="serve the version before the present one")
-    build.add_argument("--fold", type=Path, metavar="LOG", help="take what this feedback log tells into the served one")
-    build.add_argument("--way", default="histories", help="with --fold: histories (remember only), learn or refit")
+    build.add_argument("--data", help="a data set's name, or a folder of your own (default ml-100k)")
+    build.add_argument("--model", help="the model (default ease)")
+    build.add_argument("--encoder", help='a checkpoint for texts; "" for none (default minilm)')
+    other = build.add_mutually_exclusive_group()
+    other.add_argument("--rollback", action="store_true", help="serve the version before the present one")
+    other.add_argument("--serve", metavar="VERSION", help="serve this version, which lies on the shelf already")
+    other.add_argument("--fold", type=Path, metavar="LOG", help="take what this feedback log tells into the served one")
+    build.add_argument("--way", choices=tuple(WAYS), help="with --fold (default histories: they are remembered only)")
     build.add_argument("--shelf", type=Path, default=SHELF, help="where bundles lie")
     build.set_defaults(handler=bundle)
     start = subparsers.add_parser("serve", help="answer over HTTP from the bundle on the shelf")
@@ -51,20 +59,42 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def bundle(arguments: argparse.Namespace) -> int:
-    """Build and publish, fold a log in, or roll back; prints where the served bundle lies."""
-    from recutils.data.load import load
-    from recutils.deploy.build import build
+    """Build and publish, fold a log in, or serve another version; prints where the served bundle lies.
+
+    Raises Problem for options that do not go together: none is passed over in silence.
+    """
     from recutils.deploy.shelf import Shelf
 
-    shelf = Shelf(arguments.shelf)
+    shelf, given = Shelf(arguments.shelf), [name for name in NEW if getattr(arguments, name) is not None]
+    if arguments.way and not arguments.fold:
+        raise Problem("--way tells how a feedback log is taken in. cure: give the log, --fold LOG.")
+    if given and (arguments.rollback or arguments.serve or arguments.fold):
+        raise Problem(f"--{given[0]} makes a new bundle; --rollback, --serve and --fold take what is there. Give one.")
+    if arguments.fold:
+        return _fold(shelf, arguments.fold, arguments.way or "histories")
     if arguments.rollback:
         print(f"served: {shelf.rollback()}")
-        return 0
-    if arguments.fold:
-        return _fold(shelf, arguments.fold, arguments.way)
-    found = build(load(arguments.data), model=arguments.model, encoder=arguments.encoder)
-    print(f"served: {shelf.publish(found)}")
+    elif arguments.serve:
+        print(f"served: {shelf.serve(arguments.serve)}")
+    else:
+        _build(shelf, **NEW | {name: getattr(arguments, name) for name in given})
     return 0
+
+
+def _build(shelf: Any, data: str, model: str, encoder: str) -> None:
+    from recutils.data.load import load
+    from recutils.deploy.build import build
+
+    found = build(load(data), model=model, encoder=encoder)
+    told = ", ".join(_figure(one) for one in found.figures)
+    print(f"{told}. It tells that the bundle is sane, not how good it is.")
+    print(f"served: {shelf.publish(found)}")
+
+
+def _figure(one: Mapping[str, Any]) -> str:
+    """A record as a line has room for it: its interval and the number of people with it."""
+    ends = "" if one.get("low") is None else f"{one['low']:.3f}..{one['high']:.3f}, "
+    return f"{one['metric']}@{one['k']} of {one['model']} {one['value']:.3f} ({ends}n {one['n']:,})"
 
 
 def _fold(shelf: Any, log: Path, way: str) -> int:
@@ -75,33 +105,57 @@ def _fold(shelf: Any, log: Path, way: str) -> int:
 
     if not any(log.glob("events-*.jsonl")):
         raise Problem(f"{log} holds no feedback log (events-*.jsonl). Give the folder that `serve --feedback` wrote.")
-    found = renew(shelf, load(shelf.current()), read(log), way)
-    print(", ".join(f"{name}: {count}" for name, count in found.counts.items()))
-    print(f"served: {shelf.current()}")
+    before = load(shelf.current())
+    counts = renew(shelf, before, read(log), way).counts
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()))
+    unknown, known = counts.get("unknown item", 0), len(before.items)
+    choices = counts["read"] - counts.get("not a choice", 0) - counts.get("repeated id", 0)
+    if 2 * unknown > choices:
+        told = f"{unknown:,} of {choices:,} choices name items that are not among the {known:,}"
+        print(f"{told} of {before.data.get('name', 'the served bundle')}: does this log belong to this data?")
+    if counts["taken"]:
+        print(f"way: {way}: {WAYS[way]}\nserved: {shelf.current()}")
+    else:
+        print(f"nothing new; the served bundle stays: {shelf.current()}")
     return 0
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Answer until stopped. Raises Problem for an open service that others could reach."""
-    given = [] if arguments.fd is None else [socket.socket(fileno=arguments.fd)]
-    host = given[0].getsockname()[0] if given else arguments.host
+    """Answer until stopped. Raises Problem for an open service that others could reach, and for an address in use."""
+    given = None if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    host = given.getsockname()[0] if given else arguments.host
     if arguments.keys is None and host not in LOOPBACK:
         raise Problem(f"--host {host} can be reached by others: give --keys, or stay on {LOOPBACK[0]}.")
-    import uvicorn
+    from recutils.deploy.door import bound
+    from recutils.deploy.shelf import Shelf
 
-    from recutils.deploy.connection import Connection
+    folder = Shelf(arguments.shelf).current()
+    with given or bound(host, arguments.port) as door:  # before seconds are spent on what could not be served
+        print(f"loading bundle {folder.name}; the address follows", flush=True)
+        return _answer(arguments, door)
+
+
+def _answer(arguments: argparse.Namespace, door: socket.socket) -> int:
+    """Serve on a socket that listens, until stopped; the exit code."""
+    from recutils.deploy.door import Server, address, leave
     from recutils.deploy.routes import create
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of each way of loading that it did not take
     app = create(settings(arguments))
-    print(f"open http://{arguments.host}:{arguments.port}/ in a browser; stop with Ctrl-C")
-    asked = uvicorn.Config(
-        app, host=arguments.host, port=arguments.port, access_log=False, server_header=False, log_level="warning",
-        timeout_graceful_shutdown=10, timeout_keep_alive=15, limit_concurrency=512, h11_max_incomplete_event_size=16384,
-        http=Connection, ws="none", proxy_headers=False,  # a caller's word about its own address counts for nothing
-    )  # fmt: skip
-    server = uvicorn.Server(asked)
-    server.run(sockets=given or None)
+    service, where = app.state.service, address(door)
+
+    def ready() -> None:
+        told = f"{service.served()}; texts are met by {service.texts}"
+        print(f"ready: open {where} in a browser; {told}; stop with Ctrl-C", flush=True)
+
+    server = Server(app, ready)
+    try:
+        server.run(sockets=[door])
+    except KeyboardInterrupt:
+        if service.batcher and service.batcher.busy:
+            leave()
+        raise
     return 0 if server.started else 1
 
 

@@ -20,6 +20,7 @@ from recutils.rank.top import top_k
 from recutils.tables import ITEM, ITEM_ID, TITLE, Problem
 
 PERSONAL, POPULAR, MEANING, WORDS, TOGETHER = "personal", "popular", "meaning", "words", "chosen together"
+NO_WORD = "no item shares a word with this query: these are near in meaning only, which finds something for anything"
 MOST_REASONS = 3
 NOTHING = np.empty(0, dtype=np.int64)
 Encode = Callable[[Sequence[str]], np.ndarray]  # texts -> (n, d) float32
@@ -157,7 +158,8 @@ class Engine:
         words, cosines = self._words.scores([query]), self._cosines(query, vector, k)
         scores = words if cosines is None else fuse_ranks([words, np.maximum(cosines, 0)])
         how = WORDS if cosines is None else f"{WORDS} and {MEANING}"
-        found = self._answer(scores, ranked(scores, self._at_most(k)), how, "")
+        note = NO_WORD if cosines is not None and not words.any() else ""
+        found = self._answer(scores, ranked(scores, self._at_most(k)), how, note)
         return found if found.items else replace(found, note="nothing answers this query")
 
     def _cosines(self, text: str, vector: np.ndarray | None, k: int) -> np.ndarray | None:

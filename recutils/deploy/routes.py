@@ -4,6 +4,7 @@ here (guard.py), no answers (engine.py).
 
 import asyncio
 import datetime
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from recutils.deploy.bundle import Bundle
 from recutils.deploy.engine import Engine, Reason
+from recutils.deploy.examples import fitted
 from recutils.deploy.feedback import stamped
 from recutils.deploy.guard import Guard, Refused
 from recutils.deploy.schemas import (
@@ -42,6 +44,9 @@ from recutils.tables import Problem
 
 PAGE = Path(__file__).with_name("page")
 PARTS = ("app.js", "style.css")
+CALLED_JSON = "Content-Type: application/json"
+SERIES = {"schema": {"type": "string", "examples": ["recutils_ready 1.0"]}}
+KIND = re.compile(r"[A-Za-z0-9.+-]{1,40}/[A-Za-z0-9.+-]{1,40}")  # what is repeated to who sent it
 Person = Annotated[str, InPath(min_length=1, max_length=200, examples=["1"])]
 Thing = Annotated[str, InPath(min_length=1, max_length=200, examples=["50"])]
 Asked = Annotated[str, Query(max_length=1000, description="words", examples=["star wars"])]
@@ -76,6 +81,8 @@ def create(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would repeat whatever host the caller named
     )  # fmt: skip
     app.state.service = service
+    if settings.keys is None:  # else the interface, which is open to all, would tell strangers ids of people
+        _own_examples(app, service)
     app.add_middleware(Guard, keys=settings.keys, limits=settings.limits, telemetry=service.telemetry)
     _errors(app)
     _lists(app, service)
@@ -85,9 +92,21 @@ def create(settings: Settings) -> FastAPI:
     return app
 
 
+def _own_examples(app: FastAPI, service: Service) -> None:
+    """Examples of the served bundle in /openapi.json, and of ml-100k while none is loaded."""
+    told = app.openapi
+
+    def interface() -> dict[str, Any]:
+        return told() if service.engine is None else fitted(told(), service.engine, service.examples)
+
+    app.openapi = interface
+
+
 def _errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, fault: RequestValidationError) -> Response:
+    async def invalid(asked: Request, fault: RequestValidationError) -> Response:
+        if isinstance(fault.body, bytes) and fault.body:  # it was not even read: no page may post JSON as a form
+            return _refusal(_not_json(asked.headers.get("content-type", "")))
         first = fault.errors()[0]
         where = ".".join(str(part) for part in first["loc"])[:200]
         return _refusal(Refused(422, "invalid", f"{where}: {first['msg']}"[:400], "see /openapi.json"))
@@ -103,6 +122,12 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, fault: Problem) -> Response:
         return _refusal(Refused(404, "unknown", str(fault)[:400], "see the catalogue: /v1/search"))
+
+
+def _not_json(told: str) -> Refused:
+    kind = told.partition(";")[0].strip()
+    came = f"content-type {kind}" if KIND.fullmatch(kind) else "no or an odd content-type"
+    return Refused(422, "not_json", f"the body is not called JSON ({came})", f"send `{CALLED_JSON}`")
 
 
 def _refusal(fault: Refused) -> Response:
@@ -194,10 +219,12 @@ def _running(app: FastAPI, service: Service) -> None:
         return Version(
             version=bundle.version, model=bundle.model.name, data=dict(bundle.data), n_users=len(bundle.user_ids),
             n_items=len(bundle.items), encoder=bundle.encoder.name if bundle.encoder else None, loaded=service.loaded,
+            examples=service.examples,
         )  # fmt: skip
 
-    @app.get("/metrics", include_in_schema=False)
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: SERIES}}})
     async def metrics() -> Response:
+        """Counters for Prometheus, in its own text format."""
         return Response(generate_latest(service.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/admin/reload")
@@ -214,7 +241,7 @@ def _running(app: FastAPI, service: Service) -> None:
         """Keep what happened; answered after it is on the disk. A repeated id is not kept twice."""
         request.state.charge(len(told.events) - 1)
         if service.log is None:
-            raise Refused(503, "no_log", "this service keeps no feedback", "start it with a folder for it")
+            raise Refused(503, "no_log", "this service keeps no feedback", "start it with `--feedback FOLDER`")
         try:
             rows, n_skewed = stamped([_event(one) for one in told.events], datetime.datetime.now(datetime.UTC))
         except Problem as fault:

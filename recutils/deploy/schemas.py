@@ -1,6 +1,7 @@
 """What the service takes and gives, field by field, with the limits on every size and an example of everything.
 
-The examples are of the ml-100k bundle; a test sends each of them. No answers are made here.
+The examples are of the ml-100k bundle; a service without keys shows its own bundle's instead (examples.py). A test
+sends each of them. No answers are made here.
 """
 
 from datetime import datetime
@@ -137,12 +138,26 @@ class Kept(BaseModel):
     known: int
 
 
+class Shown(BaseModel):
+    """Examples of what the served bundle can be asked; empty where it has none."""
+
+    model_config = shown(
+        user_ids=["1", "2"], item_ids=["50", "181"], words="star wars", text="a quiet film about a long friendship"
+    )
+
+    user_ids: list[str] = []
+    item_ids: list[str] = []
+    words: str = ""
+    text: str = ""
+
+
 class Version(BaseModel):
     """What is served."""
 
     model_config = shown(
         version="0a1b2c3d4e5f", model="ease", data={"name": "ml-100k", "users": 943, "items": 1682, "events": 100000},
         n_users=943, n_items=1682, encoder="minilm", loaded="1998-04-20T12:00:00Z",
+        examples=Shown.model_config["json_schema_extra"]["examples"][0],
     )  # fmt: skip
 
     version: str
@@ -152,6 +167,7 @@ class Version(BaseModel):
     n_items: int
     encoder: str | None
     loaded: datetime
+    examples: Shown
 
 
 class Health(BaseModel):

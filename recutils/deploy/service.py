@@ -15,10 +15,11 @@ from recutils.deploy.batcher import Batcher
 from recutils.deploy.bundle import Reader, load
 from recutils.deploy.drift import Reference
 from recutils.deploy.engine import WORDS, Answer, Engine
+from recutils.deploy.examples import shown
 from recutils.deploy.feedback import FeedbackLog
 from recutils.deploy.guard import Limits, Refused
 from recutils.deploy.recent import Recent
-from recutils.deploy.schemas import Item, Recommended
+from recutils.deploy.schemas import Item, Recommended, Shown
 from recutils.deploy.shelf import Shelf
 from recutils.deploy.telemetry import Telemetry
 from recutils.tables import Problem
@@ -61,6 +62,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.telemetry = settings, Telemetry()
         self.engine: Engine | None = None
+        self.examples = Shown()
         self.loaded = datetime.datetime.now(datetime.UTC)
         self.batcher = Batcher(settings.encode) if settings.encode else None
         self.log = FeedbackLog(settings.feedback) if settings.feedback else None
@@ -83,6 +85,7 @@ class Service:
         try:
             await self.batcher.vector("warm up")
             self.texts = MEANING_READY
+            LOG.info("texts are met by %s", self.texts)
         except Exception as fault:  # noqa: BLE001 - whatever a checkpoint may do, lists are served; it is told
             self.texts = FAILED
             LOG.error("the encoder cannot be used: %s", fault)
@@ -117,7 +120,13 @@ class Service:
         self.telemetry.reloads.labels("served").inc()
         self.engine, self.loaded = engine, datetime.datetime.now(datetime.UTC)
         self.telemetry.ready.set(1)
-        LOG.info("serving %s", engine.bundle.version)
+        self.examples = shown(engine)
+        LOG.info("serving %s", self.served())
+
+    def served(self) -> str:
+        """What is served, for people."""
+        bundle = self.now.bundle
+        return f"{bundle.model.name} on {bundle.data.get('name', 'unnamed data')}, bundle {bundle.version}"
 
     def _reference(self) -> Reference | None:
         """What requests were like when all was well, where the shelf keeps it; a damaged one is told, not fatal."""

@@ -68,10 +68,29 @@ class Shelf:
         """Serve the version before the present one again. Raises Problem when there is none, or it is damaged."""
         served = self.history()
         if len(served) < 2:
-            raise Problem(f"{self.place} has no earlier version to go back to; served so far: {served or 'none'}.")
+            others = [version for version in self.versions() if version not in served]
+            now = served[-1] if served else "nothing"
+            told = f"{self.place} has no earlier version to go back to; served now: {now}."
+            if others:
+                told += f" Also here: {', '.join(others)}. cure: `python -m recutils bundle --serve {others[0]}`"
+            raise Problem(told)
         checked(self.folder(served[-2]))
         self._serve(served[:-1])
         return self.folder(served[-2])
+
+    def versions(self) -> list[str]:
+        """What lies here, whether it was served or not; a version that was rolled back stays until one is published."""
+        found = (self.place / "versions").glob("[!.]*")
+        return sorted(path.name for path in found if path.is_dir())
+
+    def serve(self, version: str) -> Path:
+        """Serve a version that lies here. Raises Problem when it does not, or is damaged."""
+        if version not in self.versions():
+            there = ", ".join(self.versions()) or "nothing"
+            raise Problem(f"{self.place} holds no version {version[:64]!r}; what lies there: {there}.")
+        checked(self.folder(version))
+        self._serve([*[old for old in self.history() if old != version], version])
+        return self.folder(version)
 
     def _serve(self, served: list[str]) -> None:
         runs.write_text(self.pointer, json.dumps({"served": served[-KEPT:]}, indent=1) + "\n")

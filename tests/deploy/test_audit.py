@@ -135,13 +135,23 @@ def test_a_committed_file_of_keys_and_open_modes_are_found(tmp_path: Path) -> No
     (log / "events-000001.jsonl").write_text("")
     log.chmod(0o700)
     path = Keys((new_key("shop", [READ])[1],)).save(interim / "keys.json")
-    assert states(audit.modes(tmp_path)) == {OK} and "1 files of keys and 1 folders" in audit.modes(tmp_path)[0].told
+    own = tmp_path / "my_log"  # where README's `--feedback my_log` puts it
+    own.mkdir(mode=0o700)
+    (own / "events-000001.jsonl").write_text("")
+    (tmp_path / "link.json").symlink_to(path)
+    twice = audit.modes(tmp_path, [path, tmp_path / "data" / ".." / "data" / "interim" / "keys.json"], [own])
+    assert [str(line) for line in twice] == [str(line) for line in audit.modes(tmp_path)]
+    assert states(twice) == {OK}
+    assert [line.told[:24] for line in twice] == ["files of keys: 1, their ", "folders of feedback: 2, "]
     assert "is a file of keys" in audit.held_secrets(tmp_path)[-1].told
     path.chmod(0o644)
     log.chmod(0o755)
-    assert [line.state for line in audit.modes(tmp_path)] == [FAULT, FAULT]
-    assert "is not there" in audit.modes(tmp_path, [tmp_path / "elsewhere.json"])[-1].told + audit.modes(
-        tmp_path, [tmp_path / "elsewhere.json"])[0].told  # fmt: skip
+    own.chmod(0o750)
+    assert [line.state for line in audit.modes(tmp_path)] == [FAULT, FAULT, FAULT]
+    assert "my_log has mode 750" in audit.modes(tmp_path)[-1].told
+    assert any("is not there" in line.told for line in audit.modes(tmp_path, [tmp_path / "elsewhere.json"]))
+    nothing = audit.modes(tmp_path / "nowhere")
+    assert states(nothing) == {UNKNOWN} and ["none found" in line.told for line in nothing] == [True, True]
 
 
 def test_what_may_be_downloaded_must_be_pinned(tmp_path: Path) -> None:

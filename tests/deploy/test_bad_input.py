@@ -102,7 +102,15 @@ def test_json_under_another_name_is_refused(shelf: Shelf) -> None:
     async def steps(client: Any, _: object) -> None:
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             answer = await client.post("/v1/recommendations", content=b'{"items": []}', headers={"content-type": kind})
-            assert answer.status_code == 422, kind
+            error = answer.json()["error"]
+            assert answer.status_code == 422 and error["code"] == "not_json", kind
+            assert error["message"] == f"the body is not called JSON (content-type {kind.partition(';')[0]})"
+            assert error["cure"] == "send `Content-Type: application/json`"
+        for odd in ("", "<b>engine</b>", "a" * 99 + "/json"):
+            told = (await client.post("/v1/batch", content=b"{}", headers={"content-type": odd})).json()["error"]
+            assert "(no or an odd content-type)" in told["message"]
+        nothing = (await client.post("/v1/batch", headers={"content-type": "text/plain"})).json()["error"]
+        assert nothing["code"] == "invalid" and "required" in nothing["message"].lower()
 
     serve(opened(shelf), steps)
 

@@ -132,10 +132,21 @@ def test_the_shelf_serves_the_last_and_goes_back(dataset: Dataset, tmp_path: Pat
     first, second = shelf.publish(made(dataset, "ease")), shelf.publish(made(dataset, "popularity"))
     assert shelf.current() == second != first
     assert shelf.rollback() == first == shelf.current()
-    with pytest.raises(Problem, match="no earlier version"):
+    with pytest.raises(Problem, match=f"no earlier version.*now: {first.name}.*bundle --serve {second.name}"):
         shelf.rollback()
     assert shelf.publish(made(dataset, "ease")) == first  # the same content is the same version
     assert [path.name for path in (shelf.place / "versions").iterdir()] == [first.name]
+
+
+def test_a_version_that_was_rolled_back_can_be_served_by_its_name(dataset: Dataset, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    first, second = shelf.publish(made(dataset, "ease")), shelf.publish(made(dataset, "popularity"))
+    shelf.rollback()
+    assert shelf.serve(second.name) == second == shelf.current() and shelf.history() == [first.name, second.name]
+    assert shelf.serve(first.name) == first == shelf.current() and shelf.rollback() == second
+    for absent in ("gone", "..", "", "."):
+        with pytest.raises(Problem, match=f"holds no version.*{first.name}"):
+            shelf.serve(absent)
 
 
 def test_a_damaged_version_is_not_gone_back_to(dataset: Dataset, tmp_path: Path) -> None:
@@ -145,6 +156,8 @@ def test_a_damaged_version_is_not_gone_back_to(dataset: Dataset, tmp_path: Path)
     (first / "card.md").write_text("other")
     with pytest.raises(Problem, match="not the file that was published"):
         shelf.rollback()
+    with pytest.raises(Problem, match="not the file that was published"):
+        shelf.serve(first.name)
     assert shelf.current() == second
     shelf.pointer.write_text("{")
     with pytest.raises(Problem, match="damaged"):

@@ -72,6 +72,9 @@ def test_texts_meet_meaning_where_there_is_an_encoder_and_words_where_not(engine
 
 def test_search_fuses_words_and_meaning_and_says_when_nothing_answers(engine: Engine, dataset: Dataset) -> None:
     assert engine.search("claw hammer", 1).items == (3,)
+    assert engine.search("claw hammer", 1).note == ""
+    near = engine.search("zzz", 2)
+    assert near.items and near.note.startswith("no item shares a word with this query")
     assert engine.search("  ", 2).how == POPULAR
     nothing = Engine(bundle(dataset, texts=False)).search("zzz", 3)
     assert nothing.items == () and nothing.note == "nothing answers this query"

@@ -1,5 +1,6 @@
 """The page in a real browser: it asks when it opens, shows what comes, and says what goes wrong."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     found = bundle(Dataset("planted", events, users, items, explicit=True), texts=False)
     wild = found.items.assign(title=[f"<b id=wild>{title}</b>" for title in found.items.title])
     shelf = Shelf(tmp_path_factory.mktemp("page") / "shelf")
-    shelf.publish(replace(found, items=wild))
+    shelf.publish(replace(found, items=wild, data={"name": "my_shop"}))
     with running(shelf) as started:
         yield started
 
@@ -51,7 +52,13 @@ def test_a_link_opens_with_its_list_and_titles_stay_text(service: Running, tmp_p
     page = opened(service, "#user=u3", tmp_path)
     assert page.count("<tr>") == 11 and "Found by: personal (bundle" in page
     assert "&lt;b id=wild&gt;" in page and "<b id=wild>" not in page and '<b id="wild">' not in page
-    assert "is served; texts are met by words." in page
+    assert "ease on my_shop (40 people, 30 items), bundle " in page and " is served; texts are met by words." in page
+
+
+@real_browser
+def test_examples_come_from_the_bundle_and_are_answered(service: Running, tmp_path: Path) -> None:
+    page = opened(service, "#items=", tmp_path)
+    assert re.search(r"With commas between them, such as i\d+, i\d+<", page) and "Found by: personal (bundle" in page
 
 
 @real_browser
@@ -74,4 +81,5 @@ def test_the_page_brings_all_it_needs_and_holds_no_code_in_its_text() -> None:
     asked = {word.split('"')[0] for word in text.split('"/page/')[1:]}
     assert asked == set(PARTS) and all((PAGE / name).is_file() for name in PARTS)
     code = (PAGE / "app.js").read_text(encoding="utf-8")
+    assert "star wars" not in code and "181" not in code, "examples come from the bundle"
     assert "innerHTML" not in code and "eval(" not in code and "localStorage" not in code

@@ -2,12 +2,12 @@
 
 const at = (id) => document.getElementById(id);
 const part = encodeURIComponent;
-const KINDS = {
-  user: ["The person's id", "Somebody unknown gets the most popular items.", "1"],
-  items: ["Ids of liked items", "With commas between them, such as 50, 181", "50, 181"],
-  text: ["What you look for, in your own words", "Whole sentences are welcome.", "a quiet film about a long friendship"],
-  search: ["Words", "Found by shared words and by meaning.", "star wars"],
-  similar: ["The item's id", "Shows what is like it.", "50"],
+const KINDS = { // label, hint, and an example, which comes from the bundle that is served
+  user: ["The person's id", "Somebody unknown gets the most popular items.", ""],
+  items: ["Ids of liked items", "With commas between them.", ""],
+  text: ["What you look for, in your own words", "Whole sentences are welcome.", ""],
+  search: ["Words", "Found by shared words and by meaning.", ""],
+  similar: ["The item's id", "Shows what is like it.", ""],
 };
 let latest = 0; // only the newest question may write its answer
 
@@ -93,10 +93,26 @@ async function ask() {
 at("kinds").addEventListener("change", () => choose(kind()));
 at("ask").addEventListener("submit", (event) => { event.preventDefault(); ask(); });
 
-call("/ready").then(
-  (told) => { at("served").textContent = `Bundle ${told.version} is served; texts are met by ${told.texts}.`; },
-  (fault) => { at("served").textContent = `Not ready: ${fault.message}`; },
-);
+/** What is served, and examples of it; without a key, where the service wants one, its version only. */
+async function served() {
+  try {
+    const now = await call("/ready"), told = await call("/version").catch(() => null);
+    const what = told ? `${told.model} on ${told.data.name || "unnamed data"} (${told.n_users} people, ${told.n_items} items), bundle ${now.version},` : `Bundle ${now.version}`;
+    at("served").textContent = `${what} is served; texts are met by ${now.texts}.`;
+    if (told) exemplify(told.examples);
+  } catch (fault) {
+    at("served").textContent = `Not ready: ${fault.message}`;
+  }
+}
+
+function exemplify(examples) {
+  const { user_ids: people, item_ids: items } = examples;
+  const found = { user: people[0], items: items.join(", "), text: examples.text, search: examples.words, similar: items[0] };
+  for (const name of Object.keys(KINDS)) KINDS[name][2] = found[name] || "";
+  KINDS.items[1] = `With commas between them, such as ${found.items}`;
+}
+
+at("key").addEventListener("change", () => served().then(() => { if (!at("given").value) choose(kind()); }));
 
 /** An address such as /#user=1 asks at once, so that a list can be linked to. */
 function linked() {
@@ -110,4 +126,4 @@ function linked() {
   if (rest.length) ask();
 }
 
-linked();
+served().then(linked);

@@ -87,7 +87,7 @@ def _build(shelf: Any, data: str, model: str, encoder: str) -> None:
 
     found = build(load(data), model=model, encoder=encoder)
     told = ", ".join(_figure(one) for one in found.figures)
-    print(f"{told}. It tells that the bundle is sane, not how good it is.")
+    print(f"{told}. On the validation part: a check that the bundle is sane, not how good it is.")
     print(f"served: {shelf.publish(found)}")
 
 

@@ -20,8 +20,8 @@ def shown(engine: Engine) -> Shown:
     known = np.flatnonzero(np.diff(engine.bundle.histories.indptr))[:2]
     text = " ".join(str(engine.bundle.items[TEXT].iloc[int(items[-1])]).split()[:MOST_WORDS])
     return Shown(
-        user_ids=[str(engine.bundle.user_ids[row])[:200] for row in known],
-        item_ids=[str(engine.item_ids[row])[:200] for row in items],
+        user_ids=[str(engine.bundle.user_ids[row]) for row in known],
+        item_ids=[str(engine.item_ids[row]) for row in items],
         words=plain(str(engine.titles[items[0]])),
         text=text[:200],
     )

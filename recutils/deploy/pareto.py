@@ -1,4 +1,4 @@
-"""The picture of quality lost against speed and size, and who stands on the front. It measures nothing."""
+"""The pictures of quality lost against speed, size and texts read, and who stands on the front. It measures nothing."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -37,6 +37,29 @@ def draw(axes: "tuple[Axes, Axes]", costs: pd.DataFrame, lost: Mapping[str, Loss
         ax.set(xlabel=label, ylabel="nDCG lost, % (95 % interval)", xscale="log")
         _plain_numbers(ax)
     axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+
+
+def draw_curve(axes: "tuple[Axes, Axes]", points: pd.DataFrame, margin: float) -> None:
+    """What is lost (left) and which share of the neighbours is kept (right) against the number of texts read.
+
+    points: student, texts, lost, low, high (per cent), neighbours (0..1), a row for each student and number of texts.
+    margin: per cent, drawn as a line. The numbers of texts stand at equal distances.
+    """
+    ticks = sorted(points["texts"].unique())
+    for shift, (name, own) in enumerate(points.groupby("student", sort=False)):
+        place = np.searchsorted(ticks, own["texts"]) + 0.06 * shift
+        (line,) = axes[0].plot(place, own["lost"], label=name)
+        axes[0].vlines(place, own["low"], own["high"], color=line.get_color(), linewidth=1.2, alpha=0.7)
+        axes[1].plot(place, own["neighbours"], label=name)
+    axes[0].axhline(margin, color="#444444", linestyle=":", marker="", linewidth=1, label="margin of the claim")
+    axes[0].axhline(0, color="#444444", linestyle="-", marker="", linewidth=0.8)
+    axes[0].set_ylabel("nDCG lost, % (95 % interval)")
+    axes[1].set(ylabel="neighbours kept, share", ylim=(0, 1))
+    for ax in axes:
+        ax.set_xticks(range(len(ticks)), [f"{size:,}" for size in ticks])
+        ax.set_xlabel("different texts read")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[1].legend(handles, labels, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
 
 
 def _mark(ax: "Axes", x: float, one: Loss, number: int, name: str) -> None:

@@ -62,7 +62,8 @@ def check_columns(table: pd.DataFrame, required: Sequence[str], where: str) -> N
     if missing:
         raise Problem(
             f"{where}: column {', '.join(map(repr, missing))} is missing; found {list(table.columns)}. "
-            "Rename the column, or map it in dataset.toml under [columns]."
+            "Rename the column, or map it in dataset.toml under [columns]; for a folder of your own, "
+            "`python -m recutils data guess FOLDER` proposes all names at once."
         )
 
 

@@ -31,7 +31,7 @@ from recutils.tables import ITEM_ID, TIME, TITLE, USER_ID, VALUE, Dataset, Probl
 
 OWN_FILES = ("interactions.csv", "items.csv", "users.csv", "dataset.toml")
 TABLES = ("interactions", "items", "users")
-DRAFT = "in dataset.toml, of which recutils.data.guess.propose(folder).to_toml() drafts the text."
+DRAFT = "in dataset.toml, which `python -m recutils data guess {folder}` drafts."
 MAX_RATING_LEVELS = 20  # a value with more different numbers is read as a count or a price, not as an opinion
 
 
@@ -127,7 +127,7 @@ def _read_tables(folder: Path, settings: Settings) -> dict[str, CsvTable]:
     if not places["interactions"].is_file():
         found = sorted(path.name for path in folder.iterdir())[:10]
         cure = "Add it, with columns user_id, item_id and, if known, value and time; or name your own files and columns"
-        raise Problem(f"{folder} holds no {places['interactions'].name}; found {found}. {cure} {DRAFT}")
+        raise Problem(f"{folder} holds no {places['interactions'].name}; found {found}. {cure} {DRAFT.format(folder=folder)}")
     absent = [table for table in settings.files if not places[table].is_file()]
     if absent:
         found = sorted(path.name for path in folder.iterdir())[:10]

@@ -5,7 +5,6 @@ The run is keyed by content: a smoke report afterwards takes what is unchanged f
 
 import fcntl
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +31,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def run() -> Path:
     """The folder of a finished smoke run."""
-    jobs = str((os.cpu_count() or 1) + 1)  # one waits for files, kernels or services while the others compute
-    command = [sys.executable, "-m", "recutils", "report", "--profile", "smoke", "--jobs", jobs]
+    command = [sys.executable, "-m", "recutils", "report", "--profile", "smoke"]
     (ROOT / "reports/runs").mkdir(parents=True, exist_ok=True)
     with (ROOT / "reports/runs/.smoke-test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second worker waits, and is then served from the store

@@ -39,11 +39,11 @@ def draw(axes: "tuple[Axes, Axes]", costs: pd.DataFrame, lost: Mapping[str, Loss
     axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
 
 
-def draw_curve(axes: "tuple[Axes, Axes]", points: pd.DataFrame, margin: float) -> None:
+def draw_curve(axes: "tuple[Axes, Axes]", points: pd.DataFrame, bar: float) -> None:
     """What is lost (left) and which share of the neighbours is kept (right) against the number of texts read.
 
     points: student, texts, lost, low, high (per cent), neighbours (0..1), a row for each student and number of texts.
-    margin: per cent, drawn as a line. The numbers of texts stand at equal distances.
+    bar: per cent, drawn as a line. The numbers of texts stand at equal distances.
     """
     ticks = sorted(points["texts"].unique())
     for shift, (name, own) in enumerate(points.groupby("student", sort=False)):
@@ -51,7 +51,7 @@ def draw_curve(axes: "tuple[Axes, Axes]", points: pd.DataFrame, margin: float) -
         (line,) = axes[0].plot(place, own["lost"], label=name)
         axes[0].vlines(place, own["low"], own["high"], color=line.get_color(), linewidth=1.2, alpha=0.7)
         axes[1].plot(place, own["neighbours"], label=name)
-    axes[0].axhline(margin, color="#444444", linestyle=":", marker="", linewidth=1, label="margin of the claim")
+    axes[0].axhline(bar, color="#444444", linestyle=":", marker="", linewidth=1, label="bar of the choice")
     axes[0].axhline(0, color="#444444", linestyle="-", marker="", linewidth=0.8)
     axes[0].set_ylabel("nDCG lost, % (95 % interval)")
     axes[1].set(ylabel="neighbours kept, share", ylim=(0, 1))
@@ -65,7 +65,7 @@ def draw_curve(axes: "tuple[Axes, Axes]", points: pd.DataFrame, margin: float) -
 def _mark(ax: "Axes", x: float, one: Loss, number: int, name: str) -> None:
     """The first seven are filled, the next seven open, so that the picture needs no colour."""
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-    ax.plot([x, x], [100 * one.low, 100 * one.high], color=colour, linestyle="-", marker="", linewidth=1, alpha=0.6)
+    ax.plot([x, x], [100 * one.low, 100 * one.high], color=colour, linestyle="-", marker="", linewidth=1.4)
     fill = colour if number < len(COLOURS) else "white"
     ax.plot(x, 100 * one.share, color=colour, linestyle="", marker=marker, markerfacecolor=fill, label=name)
 

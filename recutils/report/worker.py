@@ -34,10 +34,11 @@ def _end_with_runner(runner: int) -> None:
 def _tell_peak() -> None:
     """Leave the most memory of the kernel and of this process (bytes) in a file; the runner may look too rarely.
 
-    Linux passes the memory of whoever starts a process on to its `ru_maxrss`, so that this one's own is read elsewhere.
+    Linux passes the memory of whoever starts a process on to its `ru_maxrss`: this one's own is read elsewhere.
     """
     kernel = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * RSS_UNIT
-    (Path(os.environ["RECUTILS_OUT"]) / ".ipython" / "peak").write_text(str(kernel + psutil.Process().memory_info().rss))
+    place = Path(os.environ["RECUTILS_OUT"]) / ".ipython" / "peak"
+    place.write_text(str(kernel + psutil.Process().memory_info().rss))
 
 
 def _execute() -> None:

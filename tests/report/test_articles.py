@@ -21,7 +21,8 @@ LISTING = """
 53_rank_cold_start 54_rank_cascade 55_rank_search 56_rank_fusion 57_rank_new_users 58_rank_rules 60_evaluate_compare
 61_evaluate_slices 62_evaluate_published 63_evaluate_policies 64_evaluate_online 65_evaluate_pitfalls
 70_deploy_compress 71_deploy_serve 72_deploy_monitor 73_deploy_scale 74_deploy_students
-75_trust_privacy 76_trust_fairness 77_trust_explain 78_trust_robust 79_trust_filter 80_case_products 81_case_search 82_case_news 83_case_ads
+75_trust_privacy 76_trust_fairness
+77_trust_explain 78_trust_robust 79_trust_filter 80_case_products 81_case_search 82_case_news 83_case_ads
 84_case_movies 85_case_music 86_case_social 87_case_service 88_case_finance 89_case_health 90_case_your_data
 99_report_summary
 """.split()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recutils.data.labelled import REVIEW_FILE
 from recutils.encode.search import nearest
 from recutils.evaluate.metrics import hit_rate, ndcg
 from recutils.evaluate.task import Task
@@ -22,7 +23,6 @@ from recutils.rank.top import Scorer, recommend, top_k
 from recutils.tables import Interactions, Problem
 from recutils.trust.filter import BLOCK, Rule, judge
 
-REVIEW_FILE = "WomensClothingE-CommerceReviews.parquet.brotli"
 TITLE, MEANING, UNKNOWN, REFUSED = "its title", "its meaning", "not understood", "refused"
 
 
@@ -43,12 +43,12 @@ class Garments:
         return [" ".join(self.texts[row * self.per : (row + 1) * self.per]) for row in range(len(self.kinds))]
 
 
-def read_garments(path: Path, *, per: int = 3, least: int = 10, most: int = 0, seed: int = 0) -> Garments:
+def read_garments(folder: Path, *, per: int = 3, least: int = 10, most: int = 0, seed: int = 0) -> Garments:
     """Garments with at least `least` written reviews, `per` of them drawn; at most `most` garments, drawn (0: all).
 
-    A garment belongs to the class that most of its reviews name. Ratings and recommendations are not read.
+    folder: where clothing-reviews lie. A garment belongs to the class that most of its reviews name. Ratings and recommendations are not read.
     """
-    table = pd.read_parquet(path, columns=["Clothing ID", "Class Name", "Review Text"]).dropna()
+    table = pd.read_parquet(folder / REVIEW_FILE, columns=["Clothing ID", "Class Name", "Review Text"]).dropna()
     table["text"] = table["Review Text"].str.split().str.join(" ")
     table = table[table.text != ""].drop_duplicates(["Clothing ID", "text"])
     counts = table["Clothing ID"].value_counts()

@@ -1,4 +1,4 @@
-"""The commands `python -m recutils data list | card | fetch | verify | guess`. They print; the work is done elsewhere."""
+"""The commands `python -m recutils data list | card | fetch | verify | guess`. They print what others do."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     one = commands.add_parser("verify", help="full hashes of what is cached; exit code 1 when something is damaged")
     one.add_argument("names", metavar="NAME", nargs="*")
     one.set_defaults(handler=verify_all)
-    one = commands.add_parser("guess", help="a dataset.toml proposed for a folder of your own, each line with its reason")
+    one = commands.add_parser("guess", help="propose a dataset.toml for a folder of your own, with reasons")
     one.add_argument("folder", metavar="FOLDER", type=Path)
     one.add_argument("--write", action="store_true", help="keep it as FOLDER/dataset.toml; an existing one stays")
     one.set_defaults(handler=guess)
@@ -49,7 +49,8 @@ def show_list(arguments: argparse.Namespace) -> int:
     """Print the table of entries."""
     print(f"{'name':<24} {'kind':<10} {'MB':>6}  {'cached':<8} {'DATASET':<8} what")
     for name, entry in catalogue.entries().items():
-        print(f"{name:<24} {entry.kind:<10} {entry.size / 1e6:>6.1f}  {state(entry):<8} {_readable(name):<8} {entry.title}")
+        cells = f"{name:<24} {entry.kind:<10} {entry.size / 1e6:>6.1f}  {state(entry):<8} {_readable(name):<8}"
+        print(f"{cells} {entry.title}")
     print("\nDATASET: what notebooks and `recommend` can read; the other entries can be fetched and verified.")
     return 0
 

@@ -127,7 +127,8 @@ def _read_tables(folder: Path, settings: Settings) -> dict[str, CsvTable]:
     if not places["interactions"].is_file():
         found = sorted(path.name for path in folder.iterdir())[:10]
         cure = "Add it, with columns user_id, item_id and, if known, value and time; or name your own files and columns"
-        raise Problem(f"{folder} holds no {places['interactions'].name}; found {found}. {cure} {DRAFT.format(folder=folder)}")
+        came = f"{folder} holds no {places['interactions'].name}; found {found}."
+        raise Problem(f"{came} {cure} {DRAFT.format(folder=folder)}")
     absent = [table for table in settings.files if not places[table].is_file()]
     if absent:
         found = sorted(path.name for path in folder.iterdir())[:10]

@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 
 from recutils.data.fetch import fetch
-from recutils.data.labelled import Labelled
+from recutils.data.labelled import REVIEW_FILE, Labelled
 from recutils.tables import Problem
-
-FILE = "WomensClothingE-CommerceReviews.parquet.brotli"
 
 
 def garment_reviews(*, least: int = 200) -> Labelled:
@@ -18,7 +16,7 @@ def garment_reviews(*, least: int = 200) -> Labelled:
 
     A text that occurs twice is kept once. Raises Problem when fewer than two classes are left.
     """
-    table = pd.read_parquet(fetch("clothing-reviews") / FILE, columns=["Class Name", "Review Text"]).dropna()
+    table = pd.read_parquet(fetch("clothing-reviews") / REVIEW_FILE, columns=["Class Name", "Review Text"]).dropna()
     table["text"] = table["Review Text"].str.split().str.join(" ")
     table = table[(table.text != "") & ~table.text.duplicated()]
     counts = table["Class Name"].value_counts()

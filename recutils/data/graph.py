@@ -1,4 +1,4 @@
-"""A knowledge graph beside a data set: its triples by row numbers, who is linked, what is an inverse. No vectors here."""
+"""A knowledge graph beside a data set: triples by row numbers, who is linked, what is an inverse. No vectors here."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,9 +83,9 @@ class Graph:
 def load_graph(data: Dataset, links: str = "by title") -> Graph:
     """The Freebase graph of films that comes with ml-100k, for ml-100k or ml-1m.
 
-    links: the packaged link table calls its numbers those of ml-100k, but they are MovieLens' later ones, as in ml-1m (296
-    is Pulp Fiction). "by title" reads them so, and finds ml-100k's films by title and year. "as packaged" believes the
-    package, to show what then happens. Raises Problem for other data, as no graph comes with them.
+    links: the packaged link table calls its numbers those of ml-100k, but they are MovieLens' later ones, as in ml-1m
+    (296 is Pulp Fiction). "by title" reads them so, and finds ml-100k's films by title and year. "as packaged" believes
+    the package, to show what then happens. Raises Problem for other data, as no graph comes with them.
     """
     if data.name not in FILMS:
         raise Problem(

@@ -18,6 +18,7 @@ from recutils.tables import Problem
 
 SHARES = (0.6, 0.2, 0.2)
 NEWSWIRE_PARTS = ("train", "test")
+REVIEW_FILE = "WomensClothingE-CommerceReviews.parquet.brotli"  # of clothing-reviews
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +145,14 @@ def drawn(found: Labelled, rows: np.ndarray, n: int, seed: int) -> np.ndarray:
         mine = np.flatnonzero(labels == label)
         place[mine] = (np.arange(len(mine)) + rng.random()) / len(mine)
     first = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]
-    place[np.array(first)[: n]] = -1.0
+    place[np.array(first)[:n]] = -1.0
     return order[np.argsort(place, kind="stable")[:n]][rng.permutation(n)]
 
 
 def _clothing(folder: Path) -> Labelled:
     """Whether the writer recommends the piece: title and text of the review, nothing else."""
     wanted = {"Title": "title", "Review Text": "text", "Recommended IND": "label"}
-    path = folder / "WomensClothingE-CommerceReviews.parquet.brotli"
+    path = folder / REVIEW_FILE
     table = pd.read_parquet(path, columns=list(wanted)).rename(columns=wanted)
     title, text = (table[name].fillna("").str.split().str.join(" ") for name in ("title", "text"))
     kept = text != ""

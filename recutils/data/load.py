@@ -18,7 +18,7 @@ from recutils.data.prepare import compact
 from recutils.tables import Dataset, Interactions, Problem
 
 TABLES = ("interactions", "users", "items")
-READERS = (broken, cells, folder, formats, language, prepare, twins)  # part of the cache key: a changed reader reads again
+READERS = (broken, cells, folder, formats, language, prepare, twins)  # part of the cache key: changed ones read again
 
 
 def load(name_or_folder: str | Path, *, sample_users: float = 1.0, seed: int = 0) -> Dataset:

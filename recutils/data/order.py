@@ -1,4 +1,4 @@
-"""What happened after what: each user's events in order of time, and who goes first at one moment. No split (split.py)."""
+"""What happened after what: each user's events in order of time, and who goes first at one moment. No split here."""
 
 from dataclasses import dataclass
 
@@ -85,6 +85,4 @@ def sequences(interactions: Interactions) -> Sequences:
     """
     ordered = np.lexsort((interactions.time.to_numpy(), interactions.user.to_numpy()))
     counts = np.bincount(interactions.user, minlength=interactions.n_users)
-    return Sequences(
-        interactions.item.to_numpy()[ordered].astype(np.int32), np.concatenate([[0], np.cumsum(counts)])
-    )
+    return Sequences(interactions.item.to_numpy()[ordered].astype(np.int32), np.concatenate([[0], np.cumsum(counts)]))

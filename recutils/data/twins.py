@@ -18,7 +18,7 @@ def twins(interactions: Interactions, *, least: int = LEAST, alike: float = ALIK
     """Each user with `least` items or more, and the user whose items are most alike: user, twin, alike, is_twin.
 
     alike: shared items over all items of the two (Jaccard). Shorter histories agree by chance and are not told apart.
-    Two rows for each pair of twins; of equally alike users the lowest row is the twin. Raises Problem for least below 2.
+    Two rows for each pair of twins; of equally alike users the lowest row is the twin. Raises Problem: least below 2.
     """
     if least < 2 or not 0 < alike <= 1:
         raise Problem(f"least must be 2 items or more and alike in (0, 1]; got {least} and {alike}")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from recutils.data.labelled import Labelled
 from recutils.deploy.trial import Loss, relative_loss
 from recutils.encode.search import nearest
 from recutils.evaluate.metrics import ndcg
-from recutils.evaluate.records import Record
 from recutils.rank.top import top_k
 from recutils.tables import ITEM, USER, Problem
 
@@ -116,12 +114,3 @@ def percent(found: Mapping[str, Loss]) -> pd.DataFrame:
 
 def _rounded(share: float) -> float:
     return round(100 * share, 2) + 0.0
-
-
-def records(found: Mapping[str, Loss], **about: Any) -> list[Record]:
-    """The share of nDCG that each model loses, with its interval. about: all other fields of a record."""
-    return [
-        Record(**about, model=name, metric="share of ndcg lost", value=one.share, n=one.n,
-               low=min(one.low, one.share), high=max(one.high, one.share))
-        for name, one in found.items()
-    ]  # fmt: skip

@@ -143,6 +143,45 @@ def relative_loss(
     return Loss(float(above.sum() / below.sum()), float(low), float(high), float(upper), float(upper_all), shape[0])
 
 
+def claims(
+    lost: Mapping[str, Loss], speed: pd.DataFrame, at_most: Mapping[str, float], wanted: Mapping[str, float]
+) -> pd.DataFrame:
+    """The declared claims, one row each: bounds in per cent, speed, and whether the goal is reached: no worse by the
+    margin, and at least so many times as fast.
+
+    speed: `footprint.costs` indexed by encoder; claims about others are left out, since they were not made here.
+    at_most: margins (shares). wanted: times as fast.
+    """
+    rows = []
+    for name in (name for name in at_most if name in speed.index):
+        one, fast, verdict = lost[name], speed.loc[name], lost[name].verdict(at_most[name])
+        goal = "reached" if verdict == "no worse" and fast["times"] >= wanted[name] else "missed"
+        percents = (round(100 * share, 2) + 0.0 for share in (one.share, one.upper, one.upper_all, at_most[name]))
+        quartiles = f"{fast['times_low']:.1f} to {fast['times_high']:.1f}"
+        rows.append((name, *percents, verdict, fast["times"], wanted[name], goal, quartiles))
+    columns = ["encoder", "lost, %", "bound, %", "bound for all, %", "margin, %", "ranking", "times as fast", "wanted",
+               "goal", "quartiles of times"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def told(found: pd.DataFrame) -> str:
+    """The rows of `claims` in words."""
+    return "; ".join(
+        f"{row['encoder']}: {row['ranking']} at {row['margin, %']:.0f} %, {row['times as fast']:.1f} times as fast "
+        f"({row['goal']})"
+        for _, row in found.iterrows()
+    )
+
+
+def lost_records(lost: Mapping[str, Loss], **about: Any) -> list[Record]:
+    """The share of nDCG that each model loses, with its interval. about: all other fields of a record."""
+    return [
+        Record(**about, model=name, metric="share of ndcg lost", value=one.share, n=one.n,
+               low=min(one.low, one.share), high=max(one.high, one.share))
+        for name, one in lost.items()
+    ]  # fmt: skip
+
+
 def loss_records(
     means: Mapping[str, Interval], lost: Mapping[str, Loss], claimed: Sequence[str] = (), **about: Any
 ) -> list[Record]:
@@ -154,10 +193,7 @@ def loss_records(
         Record(**about, model=name, metric="ndcg", value=one.mean, low=one.low, high=one.high, n=one.n)
         for name, one in means.items()
     ]
-    for name, one in lost.items():
-        if one.low < one.high:
-            ends = {"low": min(one.low, one.share), "high": max(one.high, one.share)}
-            found.append(Record(**about, model=name, metric="share of ndcg lost", value=one.share, n=one.n, **ends))
+    found += lost_records({name: one for name, one in lost.items() if one.low < one.high}, **about)
     bounds = {"95 % bound": "upper", "95 % bound, all claims": "upper_all"}
     for name in (name for name in claimed if name in lost):
         found += [

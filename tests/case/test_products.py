@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from recutils.case import products
+from recutils.data.labelled import REVIEW_FILE
 from recutils.evaluate.task import Task
 from recutils.model.baselines import Popularity
 from recutils.rank.rules import mine
@@ -14,24 +15,24 @@ from recutils.trust.filter import load_rules
 
 
 @pytest.fixture
-def review_file(tmp_path):
+def reviews(tmp_path):
     rows = [(1, "Dresses", f"a dress {n}") for n in range(4)] + [(2, "Pants", f"some pants {n}") for n in range(3)]
     rows += [(3, "Dresses", "one only"), (1, "Dresses", "a dress 0"), (2, "Pants", None), (2, "Knits", "mistaken")]
-    path = tmp_path / "reviews.parquet"
+    path = tmp_path / REVIEW_FILE
     pd.DataFrame(rows, columns=["Clothing ID", "Class Name", "Review Text"]).to_parquet(path)
-    return path
+    return tmp_path
 
 
-def test_garments_keep_enough_reviews_each_and_no_repeated_one(review_file):
-    found = products.read_garments(review_file, per=3, least=3)
+def test_garments_keep_enough_reviews_each_and_no_repeated_one(reviews):
+    found = products.read_garments(reviews, per=3, least=3)
     assert found.kinds.tolist() == ["Dresses", "Pants"] and len(found.texts) == 6
     assert all("dress" in text for text in found.texts[:3]) and len(set(found.texts)) == 6
     assert found.documents()[0] == " ".join(found.texts[:3])
     vectors = found.vectors(np.arange(12.0).reshape(6, 2))
     assert vectors.tolist() == [[2.0, 3.0], [8.0, 9.0]]
-    assert products.read_garments(review_file, per=3, least=3, seed=0).texts == found.texts
+    assert products.read_garments(reviews, per=3, least=3, seed=0).texts == found.texts
     with pytest.raises(Problem, match="garments"):
-        products.read_garments(review_file, per=3, least=50)
+        products.read_garments(reviews, per=3, least=50)
 
 
 def test_neighbours_of_one_kind_on_paper():

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from recutils.data.fetch import fetch
-from recutils.data.garments import FILE, garment_reviews
+from recutils.data.garments import garment_reviews
+from recutils.data.labelled import REVIEW_FILE
 from recutils.tables import Problem
 
 
 def test_labels_are_the_classes_of_the_file() -> None:
     found = garment_reviews(least=1000)
-    table = pd.read_parquet(fetch("clothing-reviews") / FILE)
+    table = pd.read_parquet(fetch("clothing-reviews") / REVIEW_FILE)
     said = {
         " ".join(text.split()): kind
         for text, kind in zip(table["Review Text"].fillna(""), table["Class Name"], strict=True)

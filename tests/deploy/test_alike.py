@@ -84,11 +84,11 @@ def test_losses_leave_the_reference_out_and_come_as_rows_and_records() -> None:
     row = alike.percent({"a": tiny}).iloc[0]
     assert f"{row['lost, %']:.2f}, {row['95 % interval']}" == "0.00, 0.00 to 50.00"  # never -0.00
     about = {"notebook": "n", "dataset": "d", "protocol": "p", "split": "test", "seed": 1}
-    record = alike.records(found, **about)[1]
+    record = trial.lost_records(found, **about)[1]
     assert (record.model, record.value, record.n) == ("one", 0.5, 2) and record.low <= 0.5 <= record.high
 
 
-def test_the_curve_shows_every_point_and_the_margin() -> None:
+def test_the_curve_shows_every_point_and_the_bar() -> None:
     from recutils import present
     from recutils.deploy import pareto
 
@@ -96,8 +96,8 @@ def test_the_curve_shows_every_point_and_the_margin() -> None:
     points = pd.DataFrame(rows, columns=["student", "texts", "lost", "low", "high", "neighbours"])
     _, axes = present.figure(2)
     pareto.draw_curve(axes, points, 3.0)
-    first, second, margin, _ = axes[0].get_lines()
+    first, second, bar, _ = axes[0].get_lines()
     assert first.get_ydata().tolist() == [4.0, 1.0] and second.get_ydata().tolist() == [2.0]
-    assert list(margin.get_ydata()) == [3.0, 3.0]
+    assert list(bar.get_ydata()) == [3.0, 3.0]
     assert second.get_xdata()[0] == pytest.approx(1, abs=0.1)
     assert [tick.get_text() for tick in axes[1].get_xticklabels()] == ["0", "100"]

@@ -81,6 +81,25 @@ def test_a_planted_loss_is_found_with_its_bounds() -> None:
         trials.relative_loss(noisy.assign(whole=0.0), "most", "whole", 0, draws=10)
 
 
+def test_a_claim_is_reached_by_the_bound_and_the_speed_together() -> None:
+    lost = {
+        "fine": trials.Loss(-0.00001, -0.01, 0.01, 0.009, 0.012, 9),  # fast, and no worse
+        "slow": trials.Loss(0.0, -0.01, 0.01, 0.009, 0.012, 9),
+        "open": trials.Loss(0.02, -0.01, 0.05, 0.045, 0.06, 9),
+        "bad": trials.Loss(0.05, 0.04, 0.06, 0.058, 0.07, 9),
+    }
+    times = {"fine": 2.0, "slow": 1.9, "open": 8.0, "bad": 8.0}
+    speed = pd.DataFrame({"times": times, "times_low": 1.0, "times_high": 9.0})
+    at_most, wanted = dict.fromkeys([*lost, "absent"], 0.01), dict.fromkeys([*lost, "absent"], 2)
+    found = trials.claims(lost, speed, at_most, wanted).set_index("encoder")
+    assert found["ranking"].to_dict() == {"fine": "no worse", "slow": "no worse", "open": "undecided", "bad": "worse"}
+    assert found["goal"].to_dict() == {"fine": "reached", "slow": "missed", "open": "missed", "bad": "missed"}
+    assert found.loc["bad", ["lost, %", "bound, %", "bound for all, %", "margin, %"]].tolist() == [5.0, 5.8, 7.0, 1.0]
+    words = trials.told(found.reset_index()).split("; ")
+    assert words[0] == "fine: no worse at 1 %, 2.0 times as fast (reached)" and len(words) == 4
+    assert f"{found['lost, %']['fine']:.2f}" == "0.00"  # never -0.00
+
+
 def test_nobody_judges_what_taught_and_informed_vectors_win() -> None:
     rng = np.random.default_rng(0)
     user, item = np.divmod(np.arange(80 * 60), 60)

@@ -48,7 +48,8 @@ def read_garments(folder: Path, *, per: int = 3, least: int = 10, most: int = 0,
 
     folder: where clothing-reviews lie. A garment belongs to the class that most of its reviews name. Ratings and recommendations are not read.
     """
-    table = pd.read_parquet(folder / REVIEW_FILE, columns=["Clothing ID", "Class Name", "Review Text"]).dropna()
+    columns = ["Clothing ID", "Class Name", "Review Text"]
+    table = pd.read_parquet(folder / REVIEW_FILE, columns=columns).dropna()
     table["text"] = table["Review Text"].str.split().str.join(" ")
     table = table[table.text != ""].drop_duplicates(["Clothing ID", "text"])
     counts = table["Clothing ID"].value_counts()

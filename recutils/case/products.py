@@ -46,7 +46,8 @@ class Garments:
 def read_garments(folder: Path, *, per: int = 3, least: int = 10, most: int = 0, seed: int = 0) -> Garments:
     """Garments with at least `least` written reviews, `per` of them drawn; at most `most` garments, drawn (0: all).
 
-    folder: where clothing-reviews lie. A garment belongs to the class that most of its reviews name. Ratings and recommendations are not read.
+    folder: of clothing-reviews. A garment belongs to the class that most of its reviews name. Ratings and
+    recommendations are not read.
     """
     columns = ["Clothing ID", "Class Name", "Review Text"]
     table = pd.read_parquet(folder / REVIEW_FILE, columns=columns).dropna()
